@@ -1,0 +1,1 @@
+"""Webhooks: subscriptions, and a signed message carried to a checked address."""

@@ -1,0 +1,133 @@
+"""Context: what a handler is handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+
+from jobqueue.errors import JobCancelled
+from jobqueue.handler import Handler
+from jobqueue.job import Enqueued, EnqueueOptions, Job
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+AbortCause = Literal["timeout", "superseded", "lock_lost", "shutdown"]
+
+
+class Resources:
+    """What the lifespan of a registry opened, found by its type: `ctx.resources[Database]`."""
+
+    def __init__(self, *opened: object, named: Mapping[type[Any], object] | None = None) -> None:
+        self._by_type: dict[type[Any], object] = {type(one): one for one in opened} | dict(named or {})
+
+    def __getitem__(self, kind: type[R]) -> R:
+        """Raises: LookupError, naming what is there."""
+        try:
+            return cast(R, self._by_type[kind])
+        except KeyError:
+            there = ", ".join(known.__name__ for known in self._by_type) or "nothing"
+            raise LookupError(f"no resource of type {kind.__name__}; the lifespan opened: {there}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortReason:
+    """Why a run was told to stop: the cause in one word, and a sentence."""
+
+    cause: AbortCause
+    message: str
+    by: str | None = None
+
+
+class AbortSignal:
+    """Tells a run to stop. The first reason counts; later ones change nothing."""
+
+    def __init__(self) -> None:
+        self._reason: AbortReason | None = None
+        self._woken: asyncio.Event | None = None
+
+    @property
+    def aborted(self) -> bool:
+        return self._reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """The sentence that says why, or None."""
+        return self._reason.message if self._reason else None
+
+    @property
+    def why(self) -> AbortReason | None:
+        return self._reason
+
+    def abort(self, reason: AbortReason) -> bool:
+        """Tell the run to stop; False where it was told before. On the event loop only."""
+        if self._reason is not None:
+            return False
+        self._reason = reason
+        if self._woken is not None:
+            self._woken.set()
+        return True
+
+    async def wait(self) -> str:
+        """Wait until the run is told to stop; returns why."""
+        if self._woken is None:
+            self._woken = asyncio.Event()
+        if self._reason is None:
+            await self._woken.wait()
+        return self.reason or ""
+
+
+EnqueueFunction: TypeAlias = Callable[[Handler[Any] | str, Any, EnqueueOptions, str], Awaitable[Enqueued]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a handler is handed: its job, the signal that tells it to stop, and ways to report.
+
+    `fence` is a number that grows with every acquisition of a singleton's lock, for resources that can refuse an
+    older one; None for other handlers.
+    """
+
+    job: Job
+    signal: AbortSignal
+    resources: Resources
+    worker_name: str
+    fence: int | None
+    _log: Callable[[str], None]
+    _progress: Callable[[Any], None]
+    _enqueue: EnqueueFunction
+
+    def raise_if_cancelled(self) -> None:
+        """Raises: JobCancelled once the run has been told to stop."""
+        if self.signal.aborted:
+            raise JobCancelled(self.signal.reason)
+
+    def log(self, message: str) -> None:
+        """Add a line to the job's log.
+
+        Not awaited: lines are sent in order and are never lost before the end of the try. From any thread.
+        """
+        self._log(message)
+
+    def progress(self, value: Any) -> None:
+        """Report progress, any JSON value; sent like a log line.
+
+        Raises: ValueError where the value is not JSON.
+        """
+        self._progress(value)
+
+    @overload
+    async def enqueue_job(
+        self, handler: Handler[None], payload: None = None, **options: Unpack[EnqueueOptions]
+    ) -> Enqueued: ...
+    @overload
+    async def enqueue_job(self, handler: Handler[P], payload: P, **options: Unpack[EnqueueOptions]) -> Enqueued: ...
+    @overload
+    async def enqueue_job(self, handler: str, payload: Any = None, **options: Unpack[EnqueueOptions]) -> Enqueued: ...
+    async def enqueue_job(
+        self, handler: Handler[Any] | str, payload: Any = None, **options: Unpack[EnqueueOptions]
+    ) -> Enqueued:
+        """Enqueue a job that records this one as its creator. Raises: as `jobqueue.enqueue_job`."""
+        return await self._enqueue(handler, payload, options, self.job.id)

@@ -1,0 +1,256 @@
+"""Database: the engine, its transactions and its migrations, on SQLite and PostgreSQL.
+
+Tables belong to the packages that use them: each has metadata and a branch of migrations of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, DateTime, MetaData, event, text
+from sqlalchemy.engine import URL, Dialect, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.types import TypeDecorator
+
+from jobqueue import migrations
+from jobqueue.clock import now_ms as wall_clock_ms
+from jobqueue.errors import JobqueueError, SettingsError
+
+DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+MIGRATION_LOCK = 0x6A6F6271  # "jobq": the number of PostgreSQL's advisory lock around an upgrade
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class DatabaseUnavailable(JobqueueError):
+    """The database cannot be used; what was begun has been rolled back, so it is safe to try again."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"database at {address} is not available: {reason}")
+        self.address = address
+        self.reason = reason
+
+
+def new_metadata() -> MetaData:
+    """The metadata of one package's tables: constraints get the same names on every database."""
+    return MetaData(naming_convention=NAMING_CONVENTION)
+
+
+def new_id(now_ms: int | None = None) -> str:
+    """A version 7 UUID as text: ids that are made later sort later, to the millisecond. Source: RFC 9562."""
+    moment_ms = wall_clock_ms() if now_ms is None else now_ms
+    version, variant = 0x7 << 76, 0x2 << 62
+    randomness = secrets.randbits(12) << 64 | secrets.randbits(62)
+    return str(uuid.UUID(int=(moment_ms & (1 << 48) - 1) << 80 | version | variant | randomness))
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment, always aware and in UTC: SQLite keeps no zone, so it is taken off and put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a moment needs a time zone: {value!r}")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def parse_database_url(database_url: str) -> URL:
+    """The URL with its async driver: `sqlite:///…` and `postgresql://…` get theirs.
+
+    Raises: SettingsError, which does not repeat the URL, since that may hold a password.
+    """
+    try:
+        url = make_url(database_url)
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError("DATABASE_URL", "is not a URL like sqlite+aiosqlite:///jobs.db") from error
+    driver = DRIVERS.get(url.drivername)
+    if driver is None:
+        known = "sqlite+aiosqlite:///… or postgresql+asyncpg://…"
+        raise SettingsError("DATABASE_URL", f"{url.drivername!r} is not supported; use {known}")
+    return url.set(drivername=driver)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One engine with its pool. `address` is its URL without the password, fit to be shown."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+
+    @property
+    def address(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """A session that commits at the end of the block, and rolls back where the block raises.
+
+        Only database work belongs inside. Raises: DatabaseUnavailable where the database is away, busy too
+        long or not upgraded; other errors of the database as SQLAlchemy names them.
+        """
+        try:
+            async with self.sessions.begin() as session:
+                yield session
+        except (OSError, DBAPIError) as error:
+            reason = _why_unavailable(error)
+            if reason is None:
+                raise
+            raise DatabaseUnavailable(self.address, reason) from error
+
+    async def ping(self) -> None:
+        """One round trip. Raises: DatabaseUnavailable."""
+        async with self.transaction() as session:
+            await session.execute(text("SELECT 1"))
+
+
+@asynccontextmanager
+async def open_database(database_url: str) -> AsyncGenerator[Database]:
+    """A database for the length of the block; connections are made at first use. Raises: SettingsError."""
+    engine = _engine(parse_database_url(database_url))
+    try:
+        yield Database(engine, async_sessionmaker(engine, expire_on_commit=False))
+    finally:
+        await engine.dispose()
+
+
+async def upgrade(database_url: str, version_locations: Sequence[Path]) -> tuple[str, ...]:
+    """Bring every branch of migrations in `version_locations` (folders) to its newest revision.
+
+    Returns the revisions that the database then has. Raises: SettingsError, DatabaseUnavailable.
+    Concurrency: any number of processes may call it at once; one does the work, in one transaction, and the
+    others wait for it.
+    """
+    config = _alembic_config(version_locations)
+
+    def run(connection: Connection) -> tuple[str, ...]:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "heads")
+        return _heads(connection)
+
+    async with open_database(database_url) as database, database.transaction() as session:
+        await session.execute(text(_lock_statement(database.engine.dialect)))
+        return await (await session.connection()).run_sync(run)
+
+
+async def pending(database: Database, version_locations: Sequence[Path]) -> tuple[str, ...]:
+    """The newest revisions that the database does not have; empty where it is up to date.
+
+    Raises: DatabaseUnavailable.
+    """
+    newest = ScriptDirectory.from_config(_alembic_config(version_locations)).get_heads()
+    async with database.transaction() as session:
+        present = await (await session.connection()).run_sync(_heads)
+    return tuple(sorted(set(newest) - set(present)))
+
+
+def _heads(connection: Connection) -> tuple[str, ...]:
+    return tuple(sorted(MigrationContext.configure(connection).get_current_heads()))
+
+
+def _alembic_config(version_locations: Sequence[Path]) -> Config:
+    locations = "\n".join(str(location) for location in version_locations)
+    config = Config()
+    # "%" starts an interpolation in Alembic's configuration, so that a folder named "50%" needs it doubled.
+    config.set_main_option("script_location", str(migrations.FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", locations.replace("%", "%%"))
+    return config
+
+
+def _lock_statement(dialect: Dialect) -> str:
+    """What makes a second upgrade wait: both databases let go of it when the transaction ends."""
+    if dialect.name == "sqlite":
+        return "BEGIN IMMEDIATE"
+    return f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
+
+
+class _Cursor(Protocol):
+    def execute(self, statement: str, /) -> object: ...
+    def close(self) -> None: ...
+
+
+class _SqliteConnection(Protocol):
+    def cursor(self) -> _Cursor: ...
+
+
+def _engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(url, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "do_connect", _require_folder)
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _require_folder(_dialect: Dialect, _record: object, arguments: Sequence[object], _named: object) -> None:
+    """Fail before aiosqlite does: its thread outlives a failed connect, and breaks loudly once the loop ends.
+
+    Raises: FileNotFoundError.
+    """
+    folder = Path(str(arguments[0])).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+
+
+def _prepare_sqlite(connection: _SqliteConnection, _record: object) -> None:
+    """Readers beside one writer, and foreign keys that hold. (Python's sqlite3 waits 5 s for a busy file.)"""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+    finally:
+        cursor.close()
+
+
+_PASSING_STATES = ("08", "53", "57P", "3D")
+"""SQLSTATE classes that mean "not now": connection, resources, shutdown, no such database."""
+_PASSING_WORDS = ("unable to open database", "database is locked", "not a database", "disk I/O error")
+"""The same in the words of SQLite."""
+
+
+def _why_unavailable(error: OSError | DBAPIError) -> str | None:
+    """One line that says why the database is of no use now; None where the statement itself is at fault."""
+    if isinstance(error, OSError):
+        return str(error) or type(error).__name__
+    cause = str(error.orig).partition("\n")[0]
+    state = getattr(error.orig, "sqlstate", None)
+    if state == "42P01" or "no such table" in cause:
+        return f"its tables are missing ({cause}); run `jobqueue db upgrade`"
+    if error.connection_invalidated or (isinstance(state, str) and state.startswith(_PASSING_STATES)):
+        return cause
+    if any(words in cause for words in _PASSING_WORDS):
+        return cause
+    return None

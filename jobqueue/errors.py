@@ -1,0 +1,174 @@
+"""Errors: one tree. The docstring of a class is its default message."""
+
+from __future__ import annotations
+
+
+class JobqueueError(Exception):
+    """Something in jobqueue went wrong."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__ or type(self).__name__)
+
+
+# Settings
+
+
+class SettingsError(JobqueueError):
+    """A setting is wrong."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        super().__init__(f"{setting}: {problem}")
+        self.setting = setting
+        self.problem = problem
+
+
+# Definitions
+
+
+class DefinitionError(JobqueueError):
+    """A handler is defined in a way that cannot work."""
+
+
+class DuplicateHandler(DefinitionError):
+    """Two handlers have one name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"two handlers are named {name!r}: a name belongs to one handler")
+        self.name = name
+
+
+# Enqueueing
+
+
+class EnqueueError(JobqueueError):
+    """The job was refused before anything was written."""
+
+
+class UnknownHandler(EnqueueError):
+    """No handler of that name is registered."""
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        known_names = ", ".join(known) or "none"
+        super().__init__(f"handler: no handler is named {name!r} (registered: {known_names})")
+        self.name = name
+        self.field = "handler"
+
+
+class InvalidPayload(EnqueueError):
+    """The payload does not validate.
+
+    Shape: `field_errors` maps the dotted path of a field ("payload.resource_id") to what is wrong there.
+    """
+
+    def __init__(self, handler: str, field_errors: dict[str, str]) -> None:
+        details = "; ".join(f"{field}: {problem}" for field, problem in field_errors.items())
+        super().__init__(f"payload of {handler!r} is not valid: {details}")
+        self.handler = handler
+        self.field = next(iter(field_errors), "payload")
+        self.field_errors = field_errors
+
+
+class PayloadTooLarge(EnqueueError):
+    """The payload is larger than JOBS_MAX_PAYLOAD_BYTES."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(f"payload: {size_bytes} bytes, the limit is {limit_bytes} (JOBS_MAX_PAYLOAD_BYTES)")
+        self.field = "payload"
+
+
+class InvalidOption(EnqueueError):
+    """An option is out of range."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class OutcomeUnknown(JobqueueError):
+    """The connection broke after the command was sent, so Redis may or may not have stored the job.
+
+    Give the job a `job_id` to make enqueueing it safe to repeat.
+    """
+
+
+# Redis
+
+
+class RedisError(JobqueueError):
+    """Redis could not do what was asked."""
+
+
+class RedisUnavailable(RedisError):
+    """Redis cannot be reached; nothing was sent, so it is safe to try again."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"Redis at {address} is not available: {reason}")
+        self.address = address
+        self.reason = reason
+
+
+class ConnectionLost(RedisUnavailable):
+    """The connection ended between a command and its answer: it may have been executed."""
+
+
+class RedisReplyError(RedisError):
+    """Redis answered with an error."""
+
+    @property
+    def code(self) -> str:
+        """The first word of Redis's answer: ERR, NOSCRIPT, LOADING, READONLY, …"""
+        return str(self).partition(" ")[0]
+
+
+class QueueVersionError(JobqueueError):
+    """The queue was last written by BullMQ 5; mixing it with BullMQ 6 loses jobs."""
+
+    def __init__(self, queue: str, evidence: str) -> None:
+        super().__init__(
+            f"queue {queue!r} holds BullMQ 5 data ({evidence}); resuming it with a BullMQ 6 tool loses jobs. "
+            "Stop every BullMQ 5 process, resume the queue with the BullMQ 5 tool that paused it, let it drain "
+            "its 'paused' list, then start this worker again"
+        )
+        self.queue = queue
+
+
+# Jobs
+
+
+class JobError(JobqueueError):
+    """Something is wrong with one job."""
+
+
+class JobNotFound(JobError):
+    """There is no such job."""
+
+    def __init__(self, job_id: str, queue: str) -> None:
+        super().__init__(f"no job {job_id!r} in queue {queue!r}")
+        self.job_id = job_id
+        self.queue = queue
+
+
+class JobNotInState(JobError):
+    """The job is not in a state that allows this."""
+
+    def __init__(self, job_id: str, wanted: str, actual: str) -> None:
+        super().__init__(f"job {job_id!r} is {actual}, not {wanted}")
+        self.job_id = job_id
+        self.wanted = wanted
+        self.actual = actual
+
+
+class JobFailed(JobError):
+    """The job failed; the message is its failure's reason."""
+
+
+class JobCancelled(JobError):
+    """The run was told to stop."""
+
+
+class LockLost(JobError):
+    """The lock of the job expired or was taken, so its result no longer counts."""
+
+
+class MalformedJob(JobError):
+    """The job's hash in Redis cannot be read."""

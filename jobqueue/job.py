@@ -1,0 +1,198 @@
+"""Job: what is stored, what was asked for, and how a try is timed. Frozen data."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias, TypedDict
+
+State = Literal[
+    "waiting",
+    "prioritized",
+    "delayed",
+    "active",
+    "completed",
+    "failed",
+    "waiting-children",
+    "paused",
+    "unknown",
+]
+JobType = Literal["adhoc", "cron", "cronTrigger"]
+
+DAY_S = 24 * 60 * 60
+MAX_PRIORITY = 2_097_151
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long a job waits before its next try.
+
+    Units: `delay_ms` milliseconds; `jitter` the share of the delay (0 to 1) that is drawn at random.
+    Source: Node's Backoffs (fixed, exponential).
+    """
+
+    kind: Literal["fixed", "exponential"]
+    delay_ms: int
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.delay_ms < 0:
+            raise ValueError(f"delay_ms must be 0 or more, not {self.delay_ms}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+
+    def delay_before(self, attempt: int) -> int:
+        """Milliseconds before the try that follows the failed try number `attempt` (1 is the first)."""
+        whole = self.delay_ms if self.kind == "fixed" else round(self.delay_ms * 2 ** (attempt - 1))
+        if self.jitter == 0:
+            return whole
+        return int(whole * (1 - self.jitter) + random.random() * whole * self.jitter)
+
+
+BackoffFunction: TypeAlias = Callable[[int, BaseException], int]
+"""(number of the failed try, its error) -> milliseconds to wait."""
+
+
+def exponential(delay_ms: int, *, jitter: float = 0.0) -> Backoff:
+    """Wait `delay_ms`, then twice, four times, … that."""
+    return Backoff("exponential", delay_ms, jitter)
+
+
+def fixed(delay_ms: int, *, jitter: float = 0.0) -> Backoff:
+    """Wait `delay_ms` each time."""
+    return Backoff("fixed", delay_ms, jitter)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long and how many finished jobs of a state stay. None means without that limit."""
+
+    age_s: int | None = None
+    count: int | None = None
+
+
+KEEP_COMPLETED = Keep(age_s=7 * DAY_S, count=10_000)
+KEEP_FAILED = Keep(age_s=30 * DAY_S, count=10_000)
+
+
+class EnqueueOptions(TypedDict, total=False):
+    """What a caller may ask for one job; what is absent comes from the handler's policy."""
+
+    delay_ms: int
+    run_at: datetime
+    priority: int
+    attempts: int
+    backoff: Backoff | int
+    timeout_ms: int
+    job_id: str
+    queue: str
+
+
+class OutcomeSource(Protocol):
+    """Whoever can tell how a job ended."""
+
+    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The answer to an enqueue.
+
+    `created` is False where a job of that `job_id` already existed, in any state: nothing was stored.
+    `superseded` is the id of the job that this one replaced in its lane.
+    """
+
+    job_id: str
+    name: str
+    queue: str
+    created: bool = True
+    superseded: str | None = None
+    _outcomes: OutcomeSource | None = field(default=None, repr=False, compare=False)
+
+    async def wait(self, timeout_s: float | None = None) -> Any:
+        """The handler's return value, as JSON gives it back.
+
+        Raises: JobFailed with the job's reason; TimeoutError after `timeout_s` seconds; JobNotFound.
+        """
+        if self._outcomes is None:
+            raise RuntimeError("this result was made without an app, so it cannot wait")
+        return await self._outcomes.wait_for(self.queue, self.job_id, timeout_s)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job on its way to Redis: everything is validated and encoded."""
+
+    queue: str
+    name: str
+    data: str
+    job_id: str | None
+    timestamp_ms: int
+    delay_ms: int
+    priority: int
+    options: Mapping[str, Any]
+    lane: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The job's data as we write it: the payload and what travels beside it."""
+
+    payload: Any
+    type: JobType = "adhoc"
+    id: str | None = None
+    dedupe_key: str | None = None
+    created_by: str | None = None
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is stored, read once; it does not change when Redis does.
+
+    Units: `_ms` fields are epoch milliseconds, or None where that has not happened.
+    """
+
+    id: str
+    queue: str
+    name: str
+    envelope: Envelope
+    options: Mapping[str, Any]
+    enqueued_at_ms: int
+    delay_ms: int = 0
+    priority: int = 0
+    attempts_made: int = 0
+    attempts_started: int = 0
+    stalled_count: int = 0
+    scheduler_id: str | None = None
+    deferred_failure: str | None = None
+    processed_at_ms: int | None = None
+    finished_at_ms: int | None = None
+    processed_by: str | None = None
+    parent_key: str | None = None
+    progress: Any = None
+    result: Any = None
+    failed_reason: str | None = None
+    stacktrace: tuple[str, ...] = field(default=())
+
+    @property
+    def attempt(self) -> int:
+        """The number of the current try, 1 for the first."""
+        return self.attempts_made + 1
+
+    @property
+    def attempts(self) -> int:
+        """Total tries that the job has; a foreign job may say 0, which means 1."""
+        attempts = self.options.get("attempts")
+        return max(attempts, 1) if isinstance(attempts, int) else 1
+
+    @property
+    def slot_ms(self) -> int:
+        """When the job was meant to run: the slot of a scheduler's job, else the time of enqueueing."""
+        if self.scheduler_id is not None:
+            slot = self.id.rpartition(":")[2]
+            if slot.isdigit():
+                return int(slot)
+        return self.enqueued_at_ms

@@ -1,0 +1,227 @@
+"""REDIS_URL, checked, as an `Endpoint`. No password ever gets into a repr, an address or an error."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from typing import NoReturn
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from redis.asyncio.connection import parse_url
+
+from jobqueue.errors import SettingsError
+
+SETTING = "REDIS_URL"
+DEFAULT_PORT = 6379
+
+_SERVER_SCHEMES = ("redis", "rediss", "unix")
+_GROUP_SCHEMES = ("redis+sentinel", "redis+cluster")
+_LOGIN_OPTIONS = ("db", "username", "password")
+_TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
+_CERT_REQS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+@dataclass(frozen=True)
+class TlsOptions:
+    """How the server's certificate is checked, and which one is shown to it. Files are PEM files."""
+
+    cert_reqs: str = "required"
+    check_hostname: bool = True
+    ca_certs: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One Redis server: how to reach it and how to log in.
+
+    Shape: with `path` it is a unix socket, and `host` and `port` mean nothing; `tls_options` is set for TLS.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    path: str | None = None
+    tls_options: TlsOptions | None = None
+    db: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_url(cls, url: str) -> Endpoint:
+        """Read a `redis://`, `rediss://` or `unix://` URL.
+
+        Raises: SettingsError, naming REDIS_URL, what is wrong with it and what would be right.
+        """
+        parts = _split(url)
+        _check_place(parts)  # before what follows it: where the host is missing, a password may stand in its place
+        options = _options(parts)
+        db = _db(parts, options)
+        if parts.scheme in _GROUP_SCHEMES:
+            _refuse_group(parts, db)
+        login = parse_url(url)
+        return cls(
+            host=login.get("host", "127.0.0.1"),
+            port=login.get("port", DEFAULT_PORT),
+            path=login.get("path"),
+            tls_options=_tls_options(options) if parts.scheme == "rediss" else None,
+            db=db,
+            username=login.get("username"),
+            password=login.get("password"),
+        )
+
+    @property
+    def tls(self) -> bool:
+        return self.tls_options is not None
+
+    @property
+    def address(self) -> str:
+        """What to call this server in messages: "127.0.0.1:6379", "[::1]:6379" or "unix:/run/redis.sock"."""
+        if self.path is not None:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """A new TLS context, or None without TLS; certificates are read each time, so renewed ones count.
+
+        Raises: SettingsError, naming the files, when a certificate cannot be read.
+        """
+        options = self.tls_options
+        if options is None:
+            return None
+        context = ssl.create_default_context()
+        context.check_hostname = options.check_hostname and options.cert_reqs != "none"
+        context.verify_mode = _CERT_REQS[options.cert_reqs]
+        try:
+            if options.ca_certs is not None:
+                context.load_verify_locations(cafile=options.ca_certs)
+            if options.certfile is not None:
+                context.load_cert_chain(options.certfile, options.keyfile)
+        except OSError as error:  # ssl.SSLError is one
+            files = [name for name in (options.ca_certs, options.certfile, options.keyfile) if name is not None]
+            raise SettingsError(
+                SETTING,
+                f"cannot read the TLS certificate or key in {' or '.join(files)} "
+                f"({error.strerror or error}); each must be a readable PEM file",
+            ) from error
+        return context
+
+
+def _refuse(problem: str) -> NoReturn:
+    raise SettingsError(SETTING, problem) from None  # the cause may hold the URL, and that the password
+
+
+def _split(url: str) -> SplitResult:
+    if re.search(r"[\s\x00-\x1f\x7f]", url):
+        _refuse("holds a space or a control character; percent-encode it (a space is %20)")
+    scheme, separator, rest = url.partition("://")
+    if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        _refuse("has no scheme; write redis://host:port/db, rediss://host:port/db or unix:///path")
+    if scheme.lower() not in _SERVER_SCHEMES + _GROUP_SCHEMES:
+        schemes = ", ".join(f"{name}://" for name in _SERVER_SCHEMES + _GROUP_SCHEMES)
+        _refuse(f"scheme {scheme!r} is not one of {schemes}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        _refuse("the host cannot be read; write an IPv6 address in brackets, as in redis://[::1]:6379/0")
+    # With a raw "/", "?" or "#" in the password its rest looks like a path, and would be printed as one.
+    if "@" in rest[len(parts.netloc) :]:
+        _refuse("an '@' stands after the host; percent-encode '/', '?', '#' and '@' in user name and password")
+    if parts.fragment or url.endswith("#"):
+        _refuse("has a '#' part, which means nothing here; percent-encode '#' as %23")
+    return parts
+
+
+def _options(parts: SplitResult) -> dict[str, str]:
+    known = _LOGIN_OPTIONS + (_TLS_OPTIONS if parts.scheme == "rediss" else ())
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in _TLS_OPTIONS and name not in known:
+            _refuse(f"option {name!r} is only for rediss://")
+        if name not in known:
+            _refuse(f"unknown option {name!r}; known are {', '.join(known)}")
+        if name in options:
+            _refuse(f"option {name!r} is given twice")
+        if not value:
+            _refuse(f"option {name!r} has no value")
+        options[name] = value
+    return options
+
+
+def _db(parts: SplitResult, options: dict[str, str]) -> int:
+    """The database number: `?db=1` anywhere; `/1` with a host; the second part of a sentinel's path."""
+    segments = [] if parts.scheme == "unix" else [unquote(part) for part in parts.path.strip("/").split("/")]
+    if parts.scheme == "redis+sentinel":
+        segments = segments[1:]
+    if len(segments) > 1:
+        _refuse(f"path {parts.path!r} has too many parts; the last one is the database number, as in /0")
+    from_path = segments[0] if segments else ""
+    if from_path and "db" in options:
+        _refuse("the database is given twice, in the path and as ?db=")
+    text = options.get("db", from_path) or "0"
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        _refuse(f"database {text!r} is not a number of 0 or more")
+    return int(text)
+
+
+def _tls_options(options: dict[str, str]) -> TlsOptions:
+    cert_reqs = options.get("ssl_cert_reqs", "required")
+    if cert_reqs not in _CERT_REQS:
+        _refuse(f"ssl_cert_reqs {cert_reqs!r} is not one of {', '.join(_CERT_REQS)}")
+    check_hostname = options.get("ssl_check_hostname", "true")
+    if check_hostname.lower() not in _BOOLEANS:
+        _refuse(f"ssl_check_hostname {check_hostname!r} is neither true nor false")
+    if "ssl_keyfile" in options and "ssl_certfile" not in options:
+        _refuse("ssl_keyfile is given without ssl_certfile; the key needs its certificate")
+    return TlsOptions(
+        cert_reqs=cert_reqs,
+        check_hostname=_BOOLEANS[check_hostname.lower()],
+        ca_certs=options.get("ssl_ca_certs"),
+        certfile=options.get("ssl_certfile"),
+        keyfile=options.get("ssl_keyfile"),
+    )
+
+
+def _check_place(parts: SplitResult) -> None:
+    """The part between the scheme and the path: nothing for unix, else one host or, for a group, several."""
+    place = parts.netloc.rpartition("@")[2]
+    if parts.scheme == "unix":
+        if place or parts.path in ("", "/"):
+            _refuse("unix:// takes the whole path of a socket, with three slashes: unix:///run/redis.sock")
+        return
+    if "," in place and parts.scheme not in _GROUP_SCHEMES:
+        _refuse(f"has a list of hosts; {parts.scheme}:// takes one")
+    for one in place.split(","):
+        _check_host(one, parts.scheme)
+
+
+def _check_host(place: str, scheme: str) -> None:
+    """`place` is host:port, [IPv6]:port or a host alone."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]*)(:([^:]*))?", place)
+    if not found:
+        _refuse(f"the host is not host:port; an IPv6 address stands in brackets, as in {scheme}://[::1]:6379")
+    host, colon, port = found.groups()
+    if not host:
+        _refuse(f"the host is empty; write it before the port, as in {scheme}://127.0.0.1:6379")
+    if colon and not re.fullmatch(r"[0-9]{0,6}", port):
+        # Not repeated: in redis://user:password, with the host forgotten, it is the password.
+        _refuse(f"the port of host {host!r} is not a number from 1 to 65535")
+    if colon and not (port and 1 <= int(port) <= 65535):
+        _refuse(f"port {port!r} of host {host!r} is not a number from 1 to 65535")
+
+
+def _refuse_group(parts: SplitResult, db: int) -> NoReturn:
+    """Say that Sentinel and Cluster are not supported yet, after naming what else is wrong with the URL."""
+    hosts = parts.netloc.rpartition("@")[2].replace(",", ", ")
+    if parts.scheme == "redis+sentinel":
+        service = unquote(parts.path.strip("/").partition("/")[0])
+        if not service:
+            _refuse("the service is missing; write redis+sentinel://host:26379,host:26379/service/db")
+        what = f"Sentinel (service {service!r}, database {db}, hosts {hosts})"
+    else:
+        if db:
+            _refuse(f"database {db}: a cluster has database 0 only")
+        what = f"Cluster (hosts {hosts})"
+    _refuse(f"{what} is not supported yet; name one server, as in redis://host:6379/0")

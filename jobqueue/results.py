@@ -1,0 +1,127 @@
+"""Results: how a job ended, told to whoever waits for it. Fed by the queue's event stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from jobqueue import wire
+from jobqueue.errors import JobFailed, JobNotFound, RedisError, RedisUnavailable
+from jobqueue.queue import Queue
+from jobqueue.redis.client import Client
+from jobqueue.redis.retry import Pause
+
+_BLOCK_S = 5.0
+
+
+class Results:
+    """Waits for jobs of any queue; one listener and one connection for each queue that is waited on."""
+
+    def __init__(self, queue_named: Callable[[str], Queue], new_client: Callable[[], Client]) -> None:
+        self._queue_named = queue_named
+        self._new_client = new_client
+        self._listeners: dict[str, _Listener] = {}
+
+    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any:
+        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError."""
+        if queue not in self._listeners:
+            self._listeners[queue] = _Listener(self._queue_named(queue), self._new_client())
+        async with asyncio.timeout(timeout_s):
+            return await self._listeners[queue].wait_for(job_id)
+
+    async def close(self) -> None:
+        listeners, self._listeners = self._listeners, {}
+        for listener in listeners.values():
+            await listener.stop()
+
+
+class _Listener:
+    """Reads one queue's stream while somebody waits.
+
+    Invariant: after subscribing and after each lost connection every waiting job is read once, so that an event
+    which came meanwhile is not missed.
+    """
+
+    def __init__(self, queue: Queue, client: Client) -> None:
+        self._queue = queue
+        self._client = client
+        self._waiting: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait_for(self, job_id: str) -> Any:
+        outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting[job_id].add(outcome)
+        try:
+            if self._task is None:
+                self._task = asyncio.get_running_loop().create_task(self._listen())
+            else:
+                await self._read(job_id)
+            return await outcome
+        finally:
+            self._waiting[job_id].discard(outcome)
+            if not self._waiting[job_id]:
+                del self._waiting[job_id]
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for outcomes in self._waiting.values():
+            for outcome in outcomes:
+                outcome.cancel()
+        await self._client.close()
+
+    async def _listen(self) -> None:
+        pause = Pause()
+        while True:
+            try:
+                position = await self._subscribe()
+                pause.reset()
+                while True:
+                    position = await self._next_events(position)
+            except (RedisUnavailable, RedisError):
+                await pause.rest()
+
+    async def _subscribe(self) -> str:
+        last = await self._client.call("XREVRANGE", self._queue.keys.of("events"), "+", "-", "COUNT", 1)
+        for job_id in list(self._waiting):
+            await self._read(job_id)
+        return str(last[0][0]) if last else "0-0"
+
+    async def _next_events(self, position: str) -> str:
+        block = ("XREAD", "COUNT", 1_000, "BLOCK", int(_BLOCK_S * 1000), "STREAMS")
+        reply = await self._client.call(*block, self._queue.keys.of("events"), position, timeout_s=_BLOCK_S * 2)
+        for _, entries in reply or ():
+            for entry_id, flat in entries:
+                position = str(entry_id)
+                self._take(wire.pairs(flat))
+        return position
+
+    def _take(self, event: dict[str, str]) -> None:
+        job_id = event.get("jobId", "")
+        if job_id not in self._waiting:
+            return
+        if event.get("event") == "completed":
+            self._settle(job_id, event.get("returnvalue"), None)
+        elif event.get("event") == "failed":
+            self._settle(job_id, None, JobFailed(event.get("failedReason") or "the job failed"))
+
+    async def _read(self, job_id: str) -> None:
+        state, value = await self._queue.outcome(job_id)
+        if state == "completed":
+            self._settle(job_id, value, None)
+        elif state == "failed":
+            self._settle(job_id, None, JobFailed(value or "the job failed"))
+        elif state == "missing":
+            self._settle(job_id, None, JobNotFound(job_id, self._queue.name))
+
+    def _settle(self, job_id: str, result: str | None, error: Exception | None) -> None:
+        for outcome in self._waiting.get(job_id, ()):
+            if outcome.done():
+                continue
+            if error is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(wire.decode_result(result))

@@ -1,0 +1,121 @@
+"""Settings: the only reader of the environment."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobqueue.errors import SettingsError
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+DEFAULT_DATABASE_URL = "sqlite+aiosqlite:///jobqueue.db"
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^:{}\x00-\x1f\x7f]+$")]
+Prefix = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class Settings(BaseSettings):
+    """Everything that the environment decides, read once.
+
+    An environment variable has the name of its field in capitals. An empty value of an optional setting counts as
+    not set. Units are in the names: `_ms` is milliseconds, `_bytes` bytes.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    environment: str | None = None
+
+    redis_url: str = DEFAULT_REDIS_URL
+    redis_connect_ms: int = Field(1_000, ge=1)
+    redis_call_ms: int = Field(5_000, ge=1)
+    database_url: str = DEFAULT_DATABASE_URL
+
+    jobs_queue: Name = "jobs"
+    jobs_prefix: Prefix = "bull"
+    jobs_registry: str = Field("handlers:registry", pattern=r"^[\w.]+:\w+$")
+    jobs_config: Path | None = None
+    jobs_max_payload_bytes: int = Field(1024 * 1024, ge=1)
+    jobs_max_result_bytes: int = Field(5 * 1024 * 1024, ge=1)
+
+    worker_concurrency: int = Field(10, ge=1, le=10_000)
+    worker_lock_ms: int = Field(300_000, ge=1_000)
+    worker_stalled_ms: int = Field(30_000, ge=100)
+    worker_timeout_ms: int | None = Field(None, ge=1)
+    worker_shutdown_ms: int = Field(30_000, ge=0)
+
+    bull_board_username: str | None = None
+    bull_board_password: SecretStr | None = None
+    bull_board_path: str = Field("/bullBoard", pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    admin_api_token: SecretStr | None = None
+
+    webhook_signing_private_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _credentials_come_in_pairs(self) -> Self:
+        if (self.bull_board_username is None) != (self.bull_board_password is None):
+            missing = "bull_board_password" if self.bull_board_password is None else "bull_board_username"
+            raise SettingsError(missing.upper(), "is not set, but its other half is; set both or neither")
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """True only where ENVIRONMENT says `local`; unset is not local."""
+        return self.environment == "local"
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the environment; `overrides` (by field name) win over it.
+
+        Raises: SettingsError, naming the variable and what is wrong with it.
+        """
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"][:1]).upper() or "settings"
+            raise SettingsError(name, first["msg"]) from None
+
+    def policy_overrides(self) -> PolicyOverrides:
+        """What JOBS_CONFIG says about handlers; empty where it is not set.
+
+        Raises: SettingsError, naming the file.
+        """
+        if self.jobs_config is None:
+            return PolicyOverrides({}, {})
+        try:
+            document = tomllib.loads(self.jobs_config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError("JOBS_CONFIG", f"cannot read {self.jobs_config}: {error}") from error
+        return PolicyOverrides.from_document(document)
+
+
+class PolicyOverrides:
+    """`[defaults]` for all handlers and `[handlers.NAME]` for one, merged field by field."""
+
+    def __init__(self, defaults: dict[str, Any], by_handler: dict[str, dict[str, Any]]) -> None:
+        self._defaults = defaults
+        self._by_handler = by_handler
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        unknown = sorted(set(document) - {"defaults", "handlers"})
+        if unknown:
+            raise SettingsError("JOBS_CONFIG", f"unknown table [{unknown[0]}]; use [defaults] or [handlers.NAME]")
+        defaults, handlers = document.get("defaults", {}), document.get("handlers", {})
+        for where, table in (("defaults", defaults), ("handlers", handlers), *handlers.items()):
+            if not isinstance(table, dict):
+                raise SettingsError("JOBS_CONFIG", f"{where} must be a table, not {table!r}")
+        return cls(defaults, handlers)
+
+    @property
+    def handler_names(self) -> frozenset[str]:
+        return frozenset(self._by_handler)
+
+    def for_handler(self, name: str) -> dict[str, Any]:
+        """The fields that the configuration sets for the handler `name`."""
+        return {**self._defaults, **self._by_handler.get(name, {})}

@@ -1,0 +1,91 @@
+"""Checks of a queue that come round: jobs whose worker is gone, and data of BullMQ 5."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from jobqueue.errors import QueueVersionError
+from jobqueue.queue import Queue
+from jobqueue.redis.retry import is_passing
+from jobqueue.worker.reporter import Reporter
+
+_log = logging.getLogger("jobqueue.worker")
+
+_SOON_S = 1.0
+VERSION_CHECK_S = 30.0
+
+
+class Periodic(ABC):
+    """A background loop: `start`, `stop`, and `tick`, which returns the seconds to rest.
+
+    A tick that fails is tried again soon; it never ends the loop.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def tick(self) -> float:
+        """Do it once; returns the seconds to rest."""
+
+    async def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Returns when it has stopped; twice is fine."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                rest_s = await self.tick()
+            except Exception as error:
+                if not is_passing(error):
+                    _log.exception("%s failed; trying again", type(self).__name__)
+                rest_s = _SOON_S
+            await asyncio.sleep(rest_s)
+
+
+class StalledCheck(Periodic):
+    """Puts jobs whose lock has expired back to waiting, at start and every `interval_ms`.
+
+    One worker at a time does, by a key in Redis. A job that stalls `max_claims` times is failed by the next claim.
+    """
+
+    def __init__(self, queue: Queue, reporter: Reporter, *, interval_ms: int, max_claims: int) -> None:
+        super().__init__()
+        self._queue = queue
+        self._reporter = reporter
+        self._interval_ms = interval_ms
+        self._max_stalled = max_claims - 1
+
+    async def tick(self) -> float:
+        for job_id in await self._queue.move_stalled(self._max_stalled, self._interval_ms):
+            self._reporter.stalled(self._queue.name, job_id)
+        return self._interval_ms / 1000
+
+
+class VersionCheck(Periodic):
+    """Holds claiming while the queue has data of BullMQ 5, which a resume would lose."""
+
+    def __init__(self, queue: Queue, hold: Callable[[bool], None]) -> None:
+        super().__init__()
+        self._queue = queue
+        self._hold = hold
+
+    async def tick(self) -> float:
+        try:
+            await self._queue.check_version()
+        except QueueVersionError as error:
+            _log.error("claiming is on hold: %s", error)
+            self._hold(True)
+        else:
+            self._hold(False)
+        return VERSION_CHECK_S

@@ -1,0 +1,95 @@
+"""Journal: what a handler logs and reports, sent in order and never lost before the end of its try."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from jobqueue import wire
+from jobqueue.queue import Queue
+from jobqueue.redis.retry import until_answered
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    value_json: str
+
+
+_Entry: TypeAlias = _Line | _Progress
+_BATCH = 100
+
+
+class Journal:
+    """The log lines and progress of one try.
+
+    Concurrency: `log` and `progress` from any thread. Entries leave in batches, in order; after a lost connection a
+    batch is sent again, so a line may appear twice, but none is lost.
+    """
+
+    def __init__(self, queue: Queue, job_id: str, keep_logs: int, on_loss: Callable[[Exception], None]) -> None:
+        self._queue = queue
+        self._job_id = job_id
+        self._keep_logs = keep_logs
+        self._on_loss = on_loss
+        self._entries: deque[_Entry] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._sender: asyncio.Task[None] | None = None
+
+    def log(self, message: str) -> None:
+        self._append(_Line(str(message)))
+
+    def progress(self, value: Any) -> None:
+        """Raises: ValueError where the value is not JSON."""
+        self._append(_Progress(wire.encode_json(value)))
+
+    async def flush(self) -> None:
+        """Wait until everything written so far is in Redis."""
+        while self._entries or self._sender is not None:
+            self._start_sending()
+            if self._sender is not None:
+                await asyncio.shield(self._sender)
+
+    def close(self) -> None:
+        """Give up what is still unsent; for a try whose job was lost."""
+        self._entries.clear()
+        if self._sender is not None:
+            self._sender.cancel()
+
+    def _append(self, entry: _Entry) -> None:
+        self._entries.append(entry)
+        if threading.get_ident() == self._loop_thread:
+            self._start_sending()
+        else:
+            self._loop.call_soon_threadsafe(self._start_sending)
+
+    def _start_sending(self) -> None:
+        if self._sender is None and self._entries:
+            self._sender = self._loop.create_task(self._send_all())
+
+    async def _send_all(self) -> None:
+        try:
+            while self._entries:
+                batch = [self._entries.popleft() for _ in range(min(len(self._entries), _BATCH))]
+                await until_answered(lambda batch=batch: self._send(batch), self._on_loss)
+        finally:
+            self._sender = None
+
+    async def _send(self, batch: list[_Entry]) -> None:
+        await asyncio.gather(*map(self._send_one, batch))
+
+    async def _send_one(self, entry: _Entry) -> None:
+        match entry:
+            case _Line(text):
+                await self._queue.add_log(self._job_id, text, self._keep_logs)
+            case _Progress(value_json):
+                await self._queue.set_progress(self._job_id, value_json)

@@ -1,0 +1,130 @@
+"""Recorder: writes what became of a job, and gets it written: until Redis answers, never twice, never as another's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from jobqueue.errors import ConnectionLost, JobNotInState, LockLost
+from jobqueue.handler import Policy
+from jobqueue.job import Job, Keep
+from jobqueue.queue import Claimant, Finish, Finished, Queue
+from jobqueue.redis.retry import Pause, is_passing
+from jobqueue.wire import NOTHING, Fetched
+from jobqueue.worker.outcomes import (
+    Completed,
+    Failed,
+    Ghost,
+    Outcome,
+    Postponed,
+    Released,
+    Retried,
+    Skipped,
+    Superseded,
+    failure_fields,
+)
+from jobqueue.worker.reporter import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was written in the end, and the next job that writing it fetched. `outcome` is None where it was fenced
+    off: the job was not this worker's any more."""
+
+    outcome: Outcome | None
+    next: Fetched
+
+
+class Recorder:
+    """Records outcomes in one queue."""
+
+    def __init__(self, queue: Queue, reporter: Reporter) -> None:
+        self._queue = queue
+        self._reporter = reporter
+
+    async def record(
+        self,
+        job: Job,
+        outcome: Outcome,
+        lane: str | None,
+        claimant: Claimant,
+        policy: Policy,
+        may_fetch: Callable[[], bool],
+    ) -> Recorded:
+        """Write the outcome. While the lock lives a success never becomes a failure; after that it is dropped."""
+
+        async def write() -> Finished:
+            return await self._write(job, outcome, lane, claimant, policy, fetch=may_fetch())
+
+        try:
+            finished = await settle(self._queue, claimant.token, write, self._reporter.redis_lost, job.id)
+        except LockLost as error:
+            self._reporter.fenced(job, str(error))
+            return Recorded(None, NOTHING)
+        except JobNotInState as error:
+            failure = Failed(f"cannot complete: {error.actual}")
+            return await self.record(job, failure, lane, claimant, policy, may_fetch)
+        superseded = Superseded(finished.superseded_by) if finished.superseded_by else None
+        if superseded is not None and isinstance(outcome, Completed):
+            outcome = superseded
+        return Recorded(outcome, finished.next)
+
+    async def _write(
+        self, job: Job, outcome: Outcome, lane: str | None, claimant: Claimant, policy: Policy, *, fetch: bool
+    ) -> Finished:
+        match outcome:
+            case Completed() | Superseded() | Skipped():
+                finish = Finish("completed", outcome.result_json, policy.keep_completed, lane)
+                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+            case Failed(reason, trace):
+                fields = failure_fields(job, reason, trace) | {"stc": "0"}
+                finish = Finish("failed", reason, policy.keep_failed, lane, fields)
+                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+            case Ghost():
+                finish = Finish("failed", "the job is missing", Keep(count=0))
+                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+            case Retried(0, reason, trace):
+                await self._queue.retry(job, failure_fields(job, reason, trace), claimant.token)
+                return Finished(NOTHING)
+            case Retried(delay_ms, reason, trace):
+                fields = failure_fields(job, reason, trace)
+                fetched = await self._queue.delay(job, delay_ms, fields, claimant, counts=True, fetch=fetch)
+                return Finished(fetched)
+            case Postponed(delay_ms):
+                return Finished(await self._queue.delay(job, delay_ms, {}, claimant, counts=False, fetch=fetch))
+            case Released():
+                await self._queue.release(job, claimant.token)
+                return Finished(NOTHING)
+            case _:
+                assert_never(outcome)
+
+
+async def settle(
+    queue: Queue,
+    token: str,
+    write: Callable[[], Awaitable[Finished]],
+    on_loss: Callable[[Exception], None],
+    job_id: str | None = None,
+) -> Finished:
+    """Make one call that moves jobs under `token`, until Redis has answered it.
+
+    After a lost answer the token tells what happened: it holds the same job as before (nothing did: call again), or
+    another (the answer would have been that one), or none (the call was executed and fetched nothing, or the lock
+    has expired; either way there is nothing left to do).
+    """
+    pause, in_doubt = Pause(), False
+    while True:
+        try:
+            if in_doubt:
+                held = await queue.held_by(token)
+                if held.job_id != job_id:
+                    return Finished(held)
+                in_doubt = False
+            return await write()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            in_doubt = in_doubt or isinstance(error, ConnectionLost)
+            on_loss(error)
+            await pause.rest()

@@ -1,0 +1,149 @@
+"""Renewer: keeps what this worker holds alive, from a thread of its own, so that a blocked event loop loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar, cast
+
+import redis
+from redis.exceptions import RedisError
+
+from jobqueue import wire
+from jobqueue.keys import QueueKeys
+from jobqueue.locks import HEARTBEAT_MS, LOCK_TTL_MS
+from jobqueue.scripts import Script, own, shipped
+
+_log = logging.getLogger("jobqueue.worker")
+
+OnLost: TypeAlias = Callable[[str], None]
+"""Told, in the renewer's thread, why something is not held any more."""
+
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobLease:
+    """The lock of an active job."""
+
+    keys: QueueKeys
+    job_id: str
+    token: str
+    on_lost: OnLost
+
+
+@dataclass(frozen=True, slots=True)
+class LockLease:
+    """A singleton's lock."""
+
+    key: str
+    token: str
+    on_lost: OnLost
+
+
+Lease: TypeAlias = JobLease | LockLease
+LeaseKind = TypeVar("LeaseKind", JobLease, LockLease)
+
+
+class Renewer:
+    """Renews job locks at half their life, singleton locks at their heartbeat.
+
+    Concurrency: `hold` and `drop` from the event loop, renewal in the thread. A lost lease is told once and dropped.
+    While Redis is away it tries again each second; what has expired meanwhile is then told as lost.
+    """
+
+    def __init__(self, redis_url: str, lock_ms: int) -> None:
+        self._lock_ms = lock_ms
+        self._client = redis.Redis.from_url(
+            redis_url, decode_responses=True, socket_timeout=_RETRY_S * 2, socket_connect_timeout=_RETRY_S
+        )
+        self._leases: set[Lease] = set()
+        self._guard = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobqueue-renewer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and its connection; twice is fine. Blocks for as long as one call to Redis may take."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._client.close()
+
+    def hold(self, lease: Lease) -> None:
+        with self._guard:
+            self._leases.add(lease)
+
+    def drop(self, lease: Lease) -> None:
+        with self._guard:
+            self._leases.discard(lease)
+
+    def _run(self) -> None:
+        rounds = [
+            _Round(self._lock_ms / 2000, self._renew_jobs),
+            _Round(HEARTBEAT_MS / 1000, self._renew_locks),
+        ]
+        while not self._stopping.wait(max(min(one.due_s for one in rounds) - time.monotonic(), 0)):
+            for one in rounds:
+                if one.due_s <= time.monotonic():
+                    one.turn()
+
+    def _renew_jobs(self) -> None:
+        by_queue: defaultdict[QueueKeys, list[JobLease]] = defaultdict(list)
+        for lease in self._held(JobLease):
+            by_queue[lease.keys].append(lease)
+        for keys, leases in by_queue.items():
+            packed = [
+                wire.pack([lease.token for lease in leases]),
+                wire.pack([lease.job_id for lease in leases]),
+            ]
+            args = (keys.base, *packed, self._lock_ms)
+            lost = set(cast(list[str], self._call(shipped("extendLocks"), [keys.of("stalled")], args)))
+            for lease in leases:
+                if lease.job_id in lost:
+                    self._lose(lease, "the lock of the job was lost")
+
+    def _renew_locks(self) -> None:
+        for lease in self._held(LockLease):
+            if not self._call(own("renewLock"), [lease.key], [lease.token, LOCK_TTL_MS]):
+                self._lose(lease, "the singleton lock was lost")
+
+    def _held(self, kind: type[LeaseKind]) -> list[LeaseKind]:
+        with self._guard:
+            return [lease for lease in self._leases if isinstance(lease, kind)]
+
+    def _lose(self, lease: Lease, why: str) -> None:
+        with self._guard:
+            still_held = lease in self._leases
+            self._leases.discard(lease)
+        if still_held:
+            lease.on_lost(why)
+
+    def _call(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> object:
+        try:
+            return self._client.evalsha(script.sha, len(keys), *keys, *args)
+        except redis.exceptions.NoScriptError:
+            return self._client.eval(script.text, len(keys), *keys, *args)
+
+
+class _Round:
+    """One thing that is done over and over; sooner where it failed."""
+
+    def __init__(self, every_s: float, work: Callable[[], None]) -> None:
+        self._every_s = every_s
+        self._work = work
+        self.due_s = time.monotonic() + every_s
+
+    def turn(self) -> None:
+        try:
+            self._work()
+            self.due_s = time.monotonic() + self._every_s
+        except RedisError as error:
+            _log.warning("locks could not be renewed, trying again: %s", error)
+            self.due_s = time.monotonic() + min(_RETRY_S, self._every_s)

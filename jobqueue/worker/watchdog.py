@@ -1,0 +1,68 @@
+"""Watchdog: names the handler that blocks the event loop, with its stack, from a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from types import FrameType
+
+_log = logging.getLogger("jobqueue.worker")
+
+_BEAT_S = 0.5
+
+
+class Watchdog:
+    """The loop beats twice a second; a thread notices when it has not for `patience_s`, and says so once."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self._beaten_s = time.monotonic()
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_thread = 0
+        self._beat_timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._watch, name="jobqueue-watchdog", daemon=True)
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since the loop last turned."""
+        return time.monotonic() - self._beaten_s
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Twice is fine; the thread ends by itself within a beat."""
+        self._stopping.set()
+        if self._beat_timer is not None:
+            self._beat_timer.cancel()
+
+    def _beat(self) -> None:
+        assert self._loop is not None
+        self._beaten_s = time.monotonic()
+        self._beat_timer = self._loop.call_later(_BEAT_S, self._beat)
+
+    def _watch(self) -> None:
+        told = False
+        while not self._stopping.wait(_BEAT_S):
+            blocked = self.silence_s > self._patience_s
+            if blocked and not told:
+                self._tell()
+            told = blocked
+
+    def _tell(self) -> None:
+        frame = sys._current_frames().get(self._loop_thread)
+        task = asyncio.current_task(self._loop)
+        culprit = task.get_name() if task is not None else "unknown"
+        _log.error("the event loop has been blocked for %.1f s by %s:\n%s", self.silence_s, culprit, _stack(frame))
+
+
+def _stack(frame: FrameType | None) -> str:
+    return "".join(traceback.format_stack(frame)) if frame is not None else "(no stack)"

@@ -1,0 +1,143 @@
+"""Wrappers: make_job and its two brothers.
+
+Each works bare (`@make_job`), with options (`@make_job(attempts=5)`) and as a plain call (`make_job(fn)`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, Unpack, overload
+
+from jobqueue.context import JobContext
+from jobqueue.errors import DefinitionError
+from jobqueue.handler import (
+    Handler,
+    OnBusy,
+    Pattern,
+    PayloadFunction,
+    Plain,
+    Policy,
+    PolicyOptions,
+    Singleton,
+    Superseding,
+    has_secrets,
+    payload_adapter,
+)
+
+P = TypeVar("P")
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f:]{1,200}")
+
+
+class _Decorator(Protocol):
+    """What a wrapper with options returns: it keeps the type of the payload."""
+
+    @overload
+    def __call__(self, function: Callable[[JobContext, P], Any], /) -> Handler[P]: ...
+    @overload
+    def __call__(self, function: Callable[[JobContext], Any], /) -> Handler[None]: ...
+
+
+class _Options(PolicyOptions, total=False):
+    name: str | None
+
+
+@overload
+def make_job(function: Callable[[JobContext, P], Any], /, **options: Unpack[_Options]) -> Handler[P]: ...
+@overload
+def make_job(function: Callable[[JobContext], Any], /, **options: Unpack[_Options]) -> Handler[None]: ...
+@overload
+def make_job(**options: Unpack[_Options]) -> _Decorator: ...
+def make_job(function: Callable[..., Any] | None = None, /, **options: Unpack[_Options]) -> Any:
+    """A plain handler: every job runs. Raises: DefinitionError, naming the option or the function."""
+    return _build(function, Plain(), options)
+
+
+@overload
+def make_singleton_job(
+    function: Callable[[JobContext, P], Any],
+    /,
+    *,
+    key: Callable[[P], str] | None = None,
+    on_busy: OnBusy = "skip",
+    **options: Unpack[_Options],
+) -> Handler[P]: ...
+@overload
+def make_singleton_job(
+    function: Callable[[JobContext], Any], /, *, on_busy: OnBusy = "skip", **options: Unpack[_Options]
+) -> Handler[None]: ...
+@overload
+def make_singleton_job(
+    *, key: PayloadFunction | None = None, on_busy: OnBusy = "skip", **options: Unpack[_Options]
+) -> _Decorator: ...
+def make_singleton_job(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    key: PayloadFunction | None = None,
+    on_busy: OnBusy = "skip",
+    **options: Unpack[_Options],
+) -> Any:
+    """A handler of which one run is active at a time, over all workers.
+
+    `key` splits it by payload. Where the lock is taken, `on_busy` says whether the job completes as skipped or
+    waits without using an attempt. Raises: DefinitionError.
+    """
+    if on_busy not in ("skip", "wait"):
+        raise DefinitionError(f"on_busy: must be 'skip' or 'wait', not {on_busy!r}")
+    return _build(function, Singleton(key=key, on_busy=on_busy), options)
+
+
+@overload
+def make_superseding_job(
+    function: Callable[[JobContext, P], Any],
+    /,
+    *,
+    dedupe_key: Callable[[P], str],
+    **options: Unpack[_Options],
+) -> Handler[P]: ...
+@overload
+def make_superseding_job(*, dedupe_key: PayloadFunction, **options: Unpack[_Options]) -> _Decorator: ...
+def make_superseding_job(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    dedupe_key: PayloadFunction,
+    **options: Unpack[_Options],
+) -> Any:
+    """A handler whose newer job stops the older one with the same `dedupe_key`. Raises: DefinitionError."""
+    if not callable(dedupe_key):
+        raise DefinitionError(f"dedupe_key: must be a function of the payload, not {dedupe_key!r}")
+    return _build(function, Superseding(dedupe_key), options)
+
+
+def _build(function: Callable[..., Any] | None, pattern: Pattern, options: _Options) -> Any:
+    if function is not None:
+        return _handler(function, pattern, options)
+
+    def decorate(decorated: Callable[..., Any]) -> Handler[Any]:
+        return _handler(decorated, pattern, options)
+
+    return decorate
+
+
+def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) -> Handler[Any]:
+    policy_options: dict[str, Any] = dict(options)
+    name = policy_options.pop("name", None) or getattr(function, "__name__", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DefinitionError(f"name: must be 1 to 200 characters without ':' or control characters, not {name!r}")
+    adapter = payload_adapter(function)
+    return Handler(
+        name=name,
+        function=function,
+        policy=Policy().replace(**policy_options),
+        pattern=pattern,
+        payload=adapter,
+        has_secrets=has_secrets(adapter),
+    )
+
+
+makeJob = make_job
+makeSingletonJob = make_singleton_job
+makeSupersedingJob = make_superseding_job

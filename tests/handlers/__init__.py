@@ -1,0 +1,1 @@
+"""Tests of the handlers, against real receivers and both databases."""

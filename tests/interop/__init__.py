@@ -1,0 +1,1 @@
+"""Node BullMQ and bull-board as the judges of the wire."""

@@ -1,0 +1,46 @@
+// Every command of the peer, by name: a function of the session and the arguments that came with the request.
+import { startBoard } from './board.mjs';
+import { eventsSince, startEvents, waitForEvent } from './events.mjs';
+import * as inspect from './inspect.mjs';
+import { readRaw, wipe } from './raw.mjs';
+import { startWorker, stopWorker } from './workers.mjs';
+
+export const commands = {
+  version: session => inspect.version(session),
+
+  add: async (session, { name, data, opts = {}, ...at }) => (await session.queue(at).add(name, data, opts)).id,
+  addBulk: async (session, { jobs, ...at }) => (await session.queue(at).addBulk(jobs)).map(job => job.id),
+  addFlow: (session, { flow, prefix }) => addFlow(session.flowProducer(prefix), flow),
+
+  upsertScheduler: async (session, { schedulerId, repeat, template, ...at }) =>
+    (await session.queue(at).upsertJobScheduler(schedulerId, repeat, template))?.id,
+  removeScheduler: (session, { schedulerId, ...at }) => session.queue(at).removeJobScheduler(schedulerId),
+  schedulers: (session, at) => session.queue(at).getJobSchedulers(0, -1, true),
+
+  startWorker,
+  stopWorker,
+  startEvents,
+  events: eventsSince,
+  waitForEvent,
+  startBoard,
+
+  ...inspect.commands,
+  raw: readRaw,
+  wipe,
+
+  retry: async (session, { jobId, state = 'failed', opts = {}, ...at }) =>
+    (await inspect.existing(session, jobId, at)).retry(state, opts),
+  remove: async (session, { jobId, ...at }) => (await inspect.existing(session, jobId, at)).remove(),
+  promote: async (session, { jobId, ...at }) => (await inspect.existing(session, jobId, at)).promote(),
+  clean: (session, { graceMs = 0, limit = 1000, state, ...at }) => session.queue(at).clean(graceMs, limit, state),
+  pause: (session, at) => session.queue(at).pause(),
+  resume: (session, at) => session.queue(at).resume(),
+};
+
+async function addFlow(producer, flow) {
+  return flowIds(await producer.add(flow));
+}
+
+function flowIds({ job, children = [] }) {
+  return { id: job.id, queue: job.queueName, children: children.map(flowIds) };
+}
