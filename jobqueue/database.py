@@ -21,6 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, DateTime, MetaData, event, text
 from sqlalchemy.engine import URL, Dialect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
@@ -35,6 +36,7 @@ DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
+CONNECT_TIMEOUT_S = 5.0
 MIGRATION_LOCK = 0x6A6F6271  # "jobq": the number of PostgreSQL's advisory lock around an upgrade
 
 NAMING_CONVENTION = {
@@ -125,7 +127,7 @@ class Database:
         try:
             async with self.sessions.begin() as session:
                 yield session
-        except (OSError, DBAPIError) as error:
+        except (OSError, DBAPIError, NoFreeConnection) as error:
             reason = _why_unavailable(error)
             if reason is None:
                 raise
@@ -138,9 +140,9 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(database_url: str) -> AsyncGenerator[Database]:
+async def open_database(database_url: str, *, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncGenerator[Database]:
     """A database for the length of the block; connections are made at first use. Raises: SettingsError."""
-    engine = _engine(parse_database_url(database_url))
+    engine = _engine(parse_database_url(database_url), connect_timeout_s)
     try:
         yield Database(engine, async_sessionmaker(engine, expire_on_commit=False))
     finally:
@@ -207,8 +209,9 @@ class _SqliteConnection(Protocol):
     def cursor(self) -> _Cursor: ...
 
 
-def _engine(url: URL) -> AsyncEngine:
-    engine = create_async_engine(url, pool_pre_ping=True)
+def _engine(url: URL, connect_timeout_s: float) -> AsyncEngine:
+    # asyncpg would wait a minute for a host that swallows packets; for sqlite3 it is the wait for a busy file.
+    engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": connect_timeout_s})
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "do_connect", _require_folder)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
@@ -226,7 +229,7 @@ def _require_folder(_dialect: Dialect, _record: object, arguments: Sequence[obje
 
 
 def _prepare_sqlite(connection: _SqliteConnection, _record: object) -> None:
-    """Readers beside one writer, and foreign keys that hold. (Python's sqlite3 waits 5 s for a busy file.)"""
+    """Readers beside one writer, and foreign keys that hold."""
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -241,10 +244,12 @@ _PASSING_WORDS = ("unable to open database", "database is locked", "not a databa
 """The same in the words of SQLite."""
 
 
-def _why_unavailable(error: OSError | DBAPIError) -> str | None:
+def _why_unavailable(error: OSError | DBAPIError | NoFreeConnection) -> str | None:
     """One line that says why the database is of no use now; None where the statement itself is at fault."""
-    if isinstance(error, OSError):
-        return str(error) or type(error).__name__
+    if isinstance(error, TimeoutError):
+        return "it does not answer"
+    if not isinstance(error, DBAPIError):
+        return str(error)
     cause = str(error.orig).partition("\n")[0]
     state = getattr(error.orig, "sqlstate", None)
     if state == "42P01" or "no such table" in cause:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -21,40 +19,19 @@ from jobqueue.errors import (
     InvalidPayload,
     OutcomeUnknown,
     PayloadTooLarge,
+    RedisUnavailable,
 )
 from jobqueue.handler import Handler, Superseding
-from jobqueue.job import MAX_PRIORITY, Backoff, Enqueued, EnqueueOptions, Envelope, NewJob, OutcomeSource
+from jobqueue.job import Enqueued, EnqueueOptions, Envelope, NewJob, OutcomeSource
+from jobqueue.options import MAX_DELAY_MS, CheckedOptions, check_options
 from jobqueue.queue import Queue
+from jobqueue.redis.retry import Pause
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 
-BATCH = 1_000
-MAX_DELAY_MS = 100 * 365 * 24 * 60 * 60 * 1000
-MAX_ATTEMPTS = 1_000_000
+BATCH: Final = 1_000
 
 Item: TypeAlias = tuple[Handler[Any] | str, Any]
-
-_INTEGER = re.compile(r"-?\d+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_RESERVED_IDS = frozenset(
-    {
-        *("wait", "active", "paused", "delayed", "prioritized", "completed", "failed", "waiting-children"),
-        *(
-            "id",
-            "pc",
-            "meta",
-            "events",
-            "marker",
-            "stalled",
-            "stalled-check",
-            "limiter",
-            "repeat",
-            "metrics",
-            "job",
-        ),
-    }
-)
-_OPTIONS = frozenset(get_type_hints(EnqueueOptions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +50,19 @@ class Enqueuer:
         options: EnqueueOptions | None = None,
         created_by: str | None = None,
     ) -> Enqueued:
-        """Store one job. Raises: EnqueueError and its kin, before anything is written; RedisUnavailable;
-        OutcomeUnknown."""
+        """Store one job.
+
+        Raises: EnqueueError, before anything is written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
+        """
         return await self._add(self.encode(handler, payload, options or {}, created_by))
 
     async def enqueue_many(self, items: Iterable[Item], options: EnqueueOptions) -> list[Enqueued]:
         """Store many jobs, one round trip for each batch of 1,000.
 
         A list or tuple is checked wholly before its first job is written; another iterable batch by batch.
-        Raises: as `enqueue`; the message names the position.
+        Raises: as `enqueue`; an invalid payload's fields carry its position.
         """
-        if "job_id" in options:
+        if options.get("job_id") is not None:
             raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
         results: list[Enqueued] = []
         for batch in _batches(self._encode_each(items, options), whole=isinstance(items, list | tuple)):
@@ -91,31 +70,26 @@ class Enqueuer:
         return results
 
     def encode(
-        self,
-        handler: Handler[Any] | str,
-        payload: Any,
-        options: EnqueueOptions,
-        created_by: str | None = None,
+        self, handler: Handler[Any] | str, payload: Any, options: EnqueueOptions, created_by: str | None = None
     ) -> NewJob:
         """The job as it would be stored. Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption."""
         known = self.registry.get(handler) if isinstance(handler, str) else self.registry.current(handler)
-        checked = _check_options(options)
-        policy = known.policy
+        asked, policy = check_options(options), known.policy
         valid = _validate(known, payload)
-        payload_json = self._encode_payload(known, valid)
         lane = _dedupe_key(known, valid)
-        envelope = Envelope(None, dedupe_key=lane, created_by=created_by, timeout_ms=checked.get("timeout_ms"))
+        envelope = Envelope(None, dedupe_key=lane, created_by=created_by, timeout_ms=asked.timeout_ms)
         now = now_ms()
-        backoff = checked.get("backoff", policy.backoff)
         return NewJob(
-            queue=checked.get("queue") or policy.queue or self.settings.jobs_queue,
+            queue=asked.queue or policy.queue or self.settings.jobs_queue,
             name=known.name,
-            data=wire.encode_data(payload_json, envelope),
-            job_id=checked.get("job_id"),
+            data=wire.encode_data(self._encode_payload(known, valid), envelope),
+            job_id=asked.job_id,
             timestamp_ms=now,
-            delay_ms=_delay_ms(checked, now, policy.first_delay_ms),
-            priority=checked.get("priority", policy.priority),
-            options=wire.encode_options(policy, attempts=checked.get("attempts", policy.attempts), backoff=backoff),
+            delay_ms=_delay_ms(asked, now, policy.first_delay_ms),
+            priority=policy.priority if asked.priority is None else asked.priority,
+            options=wire.encode_options(
+                policy, attempts=asked.attempts or policy.attempts, backoff=asked.backoff or policy.backoff
+            ),
             lane=lane,
         )
 
@@ -143,27 +117,25 @@ class Enqueuer:
         """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job."""
         queue = self.queue_named(job.queue)
         deadline_s = time.monotonic() + self.settings.redis_call_ms / 1000
+        in_doubt, pause = False, Pause()
         while True:
             try:
                 added = await queue.add(job)
-            except ConnectionLost as error:
-                if job.job_id is None:
-                    raise OutcomeUnknown(
-                        f"{error}; the job may have been stored. Give it a job_id to make this safe to repeat"
-                    ) from error
-                if time.monotonic() > deadline_s:
+            except RedisUnavailable as error:
+                in_doubt = in_doubt or isinstance(error, ConnectionLost)
+                if not in_doubt:
                     raise
-                continue
-            return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
+                if job.job_id is None or time.monotonic() > deadline_s:
+                    raise OutcomeUnknown(f"{error}. {OutcomeUnknown.__doc__}") from error
+                await pause.rest()
+            else:
+                return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
 
 
 def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
     source = iter(list(jobs)) if whole else jobs
     while batch := list(islice(source, BATCH)):
         yield batch
-
-
-# Checks
 
 
 def _validate(handler: Handler[Any], payload: Any) -> Any:
@@ -189,82 +161,17 @@ def _dedupe_key(handler: Handler[Any], payload: Any) -> str | None:
     if not isinstance(handler.pattern, Superseding):
         return None
     try:
-        key = handler.pattern.dedupe_key(payload)
-    except Exception as error:
-        raise InvalidPayload(handler.name, {"payload": f"its dedupe_key raised {error!r}"}) from error
-    if not isinstance(key, str) or not 1 <= len(key) <= 1_000:
-        raise InvalidPayload(
-            handler.name,
-            {"payload": f"its dedupe_key must give a text of 1 to 1000 characters, not {key!r:.100}"},
-        )
-    return key
+        return handler.pattern.key_of(payload)
+    except ValueError as error:
+        raise InvalidPayload(handler.name, {"payload": str(error)}) from error
 
 
-def _check_options(options: Mapping[str, Any]) -> EnqueueOptions:
-    """Raises: InvalidOption, naming the option and what would be right."""
-    unknown = sorted(options.keys() - _OPTIONS)
-    if unknown:
-        raise InvalidOption(unknown[0], f"is not an option; known are {', '.join(sorted(_OPTIONS))}")
-    if options.get("delay_ms") is not None and options.get("run_at") is not None:
-        raise InvalidOption("run_at", "give delay_ms or run_at, not both")
-    for name, least, most in (
-        ("delay_ms", 0, MAX_DELAY_MS),
-        ("priority", 0, MAX_PRIORITY),
-        ("attempts", 1, MAX_ATTEMPTS),
-        ("timeout_ms", 1, MAX_DELAY_MS),
-    ):
-        _check_number(name, options.get(name), least, most)
-    checked = EnqueueOptions(**{name: value for name, value in options.items() if value is not None})
-    if "backoff" in checked:
-        checked["backoff"] = _check_backoff(checked["backoff"])
-    if "job_id" in checked:
-        _check_job_id(checked["job_id"])
-    if "queue" in checked:
-        _check_queue(checked["queue"])
-    return checked
-
-
-def _check_number(name: str, value: Any, least: int, most: int) -> None:
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise InvalidOption(name, f"must be a whole number from {least} to {most}, not {value!r}")
-
-
-def _check_backoff(value: Any) -> Backoff:
-    if isinstance(value, Backoff):
-        return value
-    _check_number("backoff", value, 0, MAX_DELAY_MS)
-    return Backoff("fixed", value)
-
-
-def _check_job_id(value: Any) -> None:
-    """Source: Node Job.validateOptions; and ids that are keys of the queue itself, which Node lets through."""
-    if not isinstance(value, str) or not 1 <= len(value) <= 255 or _CONTROL.search(value):
-        raise InvalidOption(
-            "job_id", f"must be a text of 1 to 255 characters without control characters, not {value!r}"
-        )
-    if ":" in value:
-        raise InvalidOption("job_id", f"must not contain ':', as {value!r} does")
-    if _INTEGER.fullmatch(value):
-        raise InvalidOption("job_id", f"must not be an integer, as {value!r} is: those are BullMQ's own ids")
-    if value in _RESERVED_IDS:
-        raise InvalidOption("job_id", f"{value!r} is the name of one of the queue's own keys")
-
-
-def _check_queue(value: Any) -> None:
-    if not isinstance(value, str) or not 1 <= len(value) <= 200 or ":" in value or _CONTROL.search(value):
-        raise InvalidOption("queue", f"must be a text of 1 to 200 characters without ':', not {value!r:.100}")
-
-
-def _delay_ms(options: EnqueueOptions, now: int, first_delay_ms: int) -> int:
-    if "delay_ms" in options:
-        return options["delay_ms"]
-    if "run_at" not in options:
+def _delay_ms(asked: CheckedOptions, now: int, first_delay_ms: int) -> int:
+    if asked.delay_ms is not None:
+        return asked.delay_ms
+    if asked.run_at_ms is None:
         return first_delay_ms
-    run_at = options["run_at"]
-    if not isinstance(run_at, datetime) or run_at.tzinfo is None:
-        raise InvalidOption("run_at", f"must be a datetime with a time zone, not {run_at!r}")
-    delay_ms = int(run_at.astimezone(UTC).timestamp() * 1000) - now
-    _check_number("run_at", max(delay_ms, 0), 0, MAX_DELAY_MS)
-    return max(delay_ms, 0)
+    delay_ms = max(asked.run_at_ms - now, 0)
+    if delay_ms > MAX_DELAY_MS:
+        raise InvalidOption("run_at", "is more than 100 years away")
+    return delay_ms

@@ -85,10 +85,7 @@ class InvalidOption(EnqueueError):
 
 
 class OutcomeUnknown(JobqueueError):
-    """The connection broke after the command was sent, so Redis may or may not have stored the job.
-
-    Give the job a `job_id` to make enqueueing it safe to repeat.
-    """
+    """The answer was lost, so the job may have been stored; give it a job_id to make a repeat safe."""
 
 
 # Redis

@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
+from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -21,6 +21,8 @@ from jobqueue.job import (
     Keep,
     exponential,
 )
+
+MAX_KEY_LENGTH: Final = 1_000
 
 P = TypeVar("P")
 
@@ -90,18 +92,15 @@ class Policy:
 
 def _plain_to_typed(name: str, value: Any) -> Any:
     """What a configuration file can say, made into the type of the field."""
+    fields: dict[str, Any] | None = cast(dict[str, Any], value) if isinstance(value, dict) else None
     try:
-        match name, value:
-            case "backoff", bool():
-                return value
-            case "backoff", int():
-                return Backoff("fixed", value)
-            case "backoff", dict():
-                return Backoff(**value)
-            case "keep_completed" | "keep_failed", dict():
-                return Keep(**value)
-            case _:
-                return value
+        if name == "backoff" and isinstance(value, int) and not isinstance(value, bool):
+            return Backoff("fixed", value)
+        if name == "backoff" and fields is not None:
+            return Backoff(**fields)
+        if name in ("keep_completed", "keep_failed") and fields is not None:
+            return Keep(**fields)
+        return cast(object, value)
     except (TypeError, ValueError) as error:
         raise DefinitionError(f"{name}: {value!r} is not valid: {error}") from error
 
@@ -131,6 +130,13 @@ class Singleton:
     on_busy: OnBusy = "skip"
     word: Final = "singleton"
 
+    def identity_of(self, name: str, payload: Any) -> str:
+        """What all runs of the handler `name` with such a payload share: one lock.
+
+        Raises: ValueError where the function raises or gives no usable text.
+        """
+        return name if self.key is None else f"{name}:{_call_key('key', self.key, payload)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Superseding:
@@ -138,6 +144,20 @@ class Superseding:
 
     dedupe_key: PayloadFunction
     word: Final = "superseding"
+
+    def key_of(self, payload: Any) -> str:
+        """Raises: ValueError where the function raises or gives no usable text."""
+        return _call_key("dedupe_key", self.dedupe_key, payload)
+
+
+def _call_key(name: str, function: PayloadFunction, payload: Any) -> str:
+    try:
+        key: Any = function(payload)
+    except Exception as error:
+        raise ValueError(f"its {name} raised {error!r}") from error
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise ValueError(f"its {name} must give a text of 1 to {MAX_KEY_LENGTH} characters, not {key!r:.100}")
+    return key
 
 
 Pattern: TypeAlias = Plain | Singleton | Superseding

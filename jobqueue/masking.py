@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
 
-from pydantic import PydanticInvalidForJsonSchema, PydanticUserError, TypeAdapter
+from pydantic import PydanticUserError, TypeAdapter
 
 from jobqueue.wire import decode_json
 
@@ -25,9 +25,7 @@ _WORDS = (
     *("authorization", "credential", "privatekey"),
 )
 _NOT_A_LETTER = re.compile(r"[\W_]+")
-_QUOTED_FIELD = re.compile(r'"((?:[^"\\]|\\.){1,200})"\s*:\s*')
-_REST_OF_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^,}\]\s]+')
-_DEEPEST_TEXT = 8
+_DEEPEST = 250  # more than one JSON text may nest; a text inside a text counts on
 
 _Schema: TypeAlias = Mapping[str, Any]
 
@@ -66,14 +64,14 @@ class Masker:
     def raw(self, text: str) -> str:
         """Job data that could not be read, as it may be shown.
 
-        Where the text is no JSON, only fields named as secrets can be found in it; a type with secrets of its own
-        hides the whole text.
+        Where the text is no JSON its fields cannot be told apart: it is hidden whole if a secret may be in it.
         """
         try:
-            return json.dumps(_mask(decode_json(text), self.places), ensure_ascii=False)
+            value = decode_json(text)
         except ValueError:
-            pass_on = not self.hides_all and not any(_has_secret(place) for place in self.places)
-            return _mask_broken(text) if pass_on else MASK
+            may_hold_one = is_secret_name(text) or any(_has_secret(place) for place in self.places)
+            return MASK if may_hold_one or self.hides_all else text
+        return json.dumps(self.payload(value), ensure_ascii=False)
 
 
 PLAIN: Final = Masker()
@@ -98,7 +96,7 @@ def _masker_of(adapter: TypeAdapter[Any]) -> Masker:
     """A field may be stored under its alias (ours) or under its name (a foreign producer): all are looked at."""
     try:
         schemas = [_json_schema(adapter, mode, by_alias) for mode, by_alias in _VIEWS]
-    except (PydanticInvalidForJsonSchema, PydanticUserError):
+    except PydanticUserError:
         return Masker(hides_all=True)
     return Masker(tuple(_Place(schema, schema.get("$defs", {})) for schema in schemas))
 
@@ -114,39 +112,44 @@ def _json_schema(adapter: TypeAdapter[Any], mode: Literal["validation", "seriali
     return adapter.json_schema(mode=mode, by_alias=by_alias)
 
 
-# The walk through value and schema, side by side
+# The walk through value and schema, side by side. Loops, not comprehensions: a level costs one frame of the stack.
 
 
-def _mask(value: Any, places: _Places, texts: int = 0) -> Any:
-    branches = tuple(branch for place in places for branch in _branches(place, frozenset()))
+def _mask(value: Any, places: _Places, depth: int = 0) -> Any:
+    branches = _all_branches(places)
     if value is not None and any(branch.schema.get("format") == "password" for branch in branches):
         return MASK
-    if isinstance(value, dict):
-        fields = cast(dict[str, Any], value)
-        return {name: _mask_field(name, inner, branches, texts) for name, inner in fields.items()}
-    if isinstance(value, list):
-        items = cast(list[Any], value)
-        return [_mask(item, _items(branches, index), texts) for index, item in enumerate(items)]
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        return _mask_text(value, texts)
+        return _mask_text(value, depth)
+    if isinstance(value, dict):
+        if depth == _DEEPEST:
+            return MASK
+        fields: dict[str, Any] = {}
+        for name, inner in cast(dict[str, Any], value).items():
+            is_secret = inner is not None and is_secret_name(name)
+            fields[name] = MASK if is_secret else _mask(inner, _fields(branches, name), depth + 1)
+        return fields
+    if isinstance(value, list):
+        items: list[Any] = [*value]
+        for index, inner in enumerate(items):
+            items[index] = MASK if depth == _DEEPEST else _mask(inner, _items(branches, index), depth + 1)
+        return items
     return value
 
 
-def _mask_field(name: str, value: Any, branches: _Places, texts: int) -> Any:
-    if value is not None and is_secret_name(name):
-        return MASK
-    return _mask(value, _fields(branches, name), texts)
-
-
-def _mask_text(text: str, texts: int) -> str:
+def _mask_text(text: str, depth: int) -> str:
     try:
         value = decode_json(text)
     except ValueError:
         return text
-    if texts == _DEEPEST_TEXT:
-        return MASK
-    masked = _mask(value, (), texts + 1)
+    masked = _mask(value, (), depth)
     return text if masked == value else json.dumps(masked, ensure_ascii=False)
+
+
+def _all_branches(places: _Places) -> _Places:
+    """Each schema once, or a type that contains itself in two ways would double them at every level."""
+    branches = {id(branch.schema): branch for place in places for branch in _branches(place, frozenset())}
+    return tuple(branches.values())
 
 
 def _branches(place: _Place, seen: frozenset[str]) -> Iterator[_Place]:
@@ -170,7 +173,7 @@ def _fields(branches: _Places, name: str) -> _Places:
             branch.schema.get("additionalProperties"),
             *branch.schema.get("patternProperties", {}).values(),
         )
-        if isinstance(schema, dict)
+        if _is_schema(schema)
     )
 
 
@@ -179,34 +182,14 @@ def _items(branches: _Places, index: int) -> _Places:
         _Place(schema, branch.definitions)
         for branch in branches
         for schema in (branch.schema.get("items"), *branch.schema.get("prefixItems", ())[index : index + 1])
-        if isinstance(schema, dict)
+        if _is_schema(schema)
     )
+
+
+def _is_schema(value: object) -> TypeGuard[_Schema]:
+    """A schema may also be a bare True or False, which says nothing about its fields."""
+    return isinstance(value, dict)
 
 
 def _has_secret(place: _Place) -> bool:
     return '"format": "password"' in json.dumps(place.schema)
-
-
-def _mask_broken(text: str) -> str:
-    """Text that is almost JSON: what follows a secret name, up to the end of that value, is masked.
-
-    An object or list there has no end that one could trust, so the rest of the text goes with it.
-    """
-    parts: list[str] = []
-    position = 0
-    for field in _QUOTED_FIELD.finditer(text):
-        if field.start() < position or not is_secret_name(_unescaped(field[1])):
-            continue
-        parts += [text[position : field.end()], f'"{MASK}"']
-        if text[field.end() : field.end() + 1] in ("{", "["):
-            return "".join(parts)
-        value = _REST_OF_VALUE.match(text, field.end())
-        position = value.end() if value else field.end()
-    return "".join([*parts, text[position:]])
-
-
-def _unescaped(name: str) -> str:
-    try:
-        return str(decode_json(f'"{name}"'))
-    except ValueError:
-        return name

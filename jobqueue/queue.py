@@ -67,7 +67,7 @@ class Finish:
     value: str
     keep: Keep
     lane: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,8 @@ class Queue:
         property_name = "returnvalue" if finish.state == "completed" else "failedReason"
         changes = wire.pack_fields(finish.fields) if finish.fields else ""
         packed = wire.pack(_fetch_options(claimant) | _finish_options(job, finish))
-        where = [job.id, now_ms(), property_name, finish.value, finish.state]
-        args = (*where, int(fetch), self.keys.base, packed, changes)
+        value = (property_name, finish.value, finish.state)
+        args: list[Argument] = [job.id, now_ms(), *value, int(fetch), self.keys.base, packed, changes]
         if finish.lane is None:
             reply = await self.client.run(shipped("moveToFinished"), keys, args)
             return Finished(wire.decode_fetched(_checked(reply, job.id)))
@@ -208,17 +208,8 @@ class Queue:
         changes = wire.pack_fields(fields) if fields else ""
         skips = "0" if counts else "1"
         packed = wire.pack(_fetch_options(claimant))
-        args = [
-            self.keys.base,
-            now_ms(),
-            job.id,
-            claimant.token,
-            delay_ms,
-            skips,
-            changes,
-            int(fetch),
-            packed,
-        ]
+        where: list[Argument] = [self.keys.base, now_ms(), job.id, claimant.token]
+        args = [*where, delay_ms, skips, changes, int(fetch), packed]
         return wire.decode_fetched(_checked(await self.client.run(shipped("moveToDelayed"), keys, args), job.id))
 
     async def retry(self, job: Job, fields: Mapping[str, str], token: str) -> None:

@@ -75,9 +75,9 @@ def encode_data(payload_json: str, envelope: Envelope) -> str:
 def decode_data(text: str) -> Envelope:
     """Our envelope; data of a foreign producer is the payload itself. Raises: ValueError."""
     data = decode_json(text)
-    if not isinstance(data, dict) or data.get("type") not in _TYPES:
+    fields = _object(data)
+    if fields.get("type") not in _TYPES:
         return Envelope(payload=data)
-    fields = cast(dict[str, Any], data)
     timeout_ms = fields.get("timeoutMs")
     return Envelope(
         payload=fields.get("payload"),
@@ -87,6 +87,17 @@ def decode_data(text: str) -> Envelope:
         created_by=_text_or_none(fields.get("createdBy")),
         timeout_ms=timeout_ms if isinstance(timeout_ms, int) and timeout_ms > 0 else None,
     )
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """A JSON object as it is; empty where the value is something else."""
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+
+
+def _array(value: Any) -> list[Any]:
+    """An array as it is; empty where the value is something else."""
+    array: list[Any] = value if isinstance(value, list) else []
+    return array
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -130,8 +141,9 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
         return Backoff("fixed", max(int(stored), 0))
     if not isinstance(stored, dict):
         return None
-    kind, delay, jitter = stored.get("type"), stored.get("delay", 0), stored.get("jitter", 0)
-    if policy is not None and (stored.get("function") or kind not in ("fixed", "exponential")):
+    fields = _object(stored)
+    kind, delay, jitter = fields.get("type"), fields.get("delay", 0), fields.get("jitter", 0)
+    if policy is not None and (fields.get("function") or kind not in ("fixed", "exponential")):
         return policy.backoff
     if not isinstance(delay, int | float) or not isinstance(jitter, int | float):
         return None
@@ -202,12 +214,12 @@ NOTHING = Fetched()
 
 def decode_fetched(reply: Any) -> Fetched:
     """The answer of moveToActive, or of a transition that fetches the next job. Source: bullmq raw2NextJobData."""
-    if not isinstance(reply, list) or len(reply) < 2:
+    parts = _array(reply)
+    if len(parts) < 2:
         return NOTHING
-    fields, job_id, *more = reply
-    limited_ms, next_delayed_ms = more if len(more) == 2 else (0, 0)
+    fields, job_id, limited_ms, next_delayed_ms = (*parts, 0, 0)[:4]
     if isinstance(fields, list):
-        return Fetched(str(job_id), pairs(fields))
+        return Fetched(str(job_id), pairs(cast(list[str], fields)))
     return Fetched(None, None, int(limited_ms or 0), float(next_delayed_ms or 0))
 
 
@@ -272,7 +284,7 @@ def _decode_options(fields: Mapping[str, str]) -> Mapping[str, Any]:
 
 def _decode_stacktrace(fields: Mapping[str, str]) -> tuple[str, ...]:
     stored = decode_result(fields.get("stacktrace"))
-    return tuple(str(line) for line in stored) if isinstance(stored, list) else ()
+    return tuple(map(str, _array(stored)))
 
 
 def decode_result(text: str | None) -> Any:

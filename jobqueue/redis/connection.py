@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import hiredis
 
@@ -22,6 +22,8 @@ Reply: TypeAlias = Any
 """What Redis answered: str, int, None, or a list of those. In a transaction's list an error is a RedisReplyError."""
 
 _WATCH_S = 0.5
+
+_pack_command = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # its stub takes one argument only
 
 
 class Connection(asyncio.Protocol):
@@ -86,8 +88,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -113,9 +114,11 @@ class Connection(asyncio.Protocol):
         self._unsent.clear()
 
     def _deliver(self, reply: Reply) -> None:
-        if self._on_push is not None and isinstance(reply, list) and reply[:1] == ["message"]:
-            self._on_push(reply)
-            return
+        if self._on_push is not None and isinstance(reply, list):
+            push = cast(list[str], reply)
+            if push[0] == "message":
+                self._on_push(push)
+                return
         if not self._waiting:
             self.abort("an answer came that nobody asked for")
             return
@@ -152,10 +155,9 @@ class Connection(asyncio.Protocol):
 def pack(*args: Argument) -> bytes:
     """One command in Redis's protocol. Raises: ValueError where an argument cannot be encoded."""
     try:
-        packed: bytes = hiredis.pack_command(args)
+        return _pack_command(args)
     except (TypeError, UnicodeEncodeError) as error:
         raise ValueError(f"{args[0]!r}: an argument cannot be sent to Redis: {error}") from error
-    return packed
 
 
 async def open_connection(

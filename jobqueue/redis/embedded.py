@@ -148,7 +148,6 @@ def _place_of_socket(directory: Path) -> tuple[Path, Path | None]:
     """Where the socket goes, and the folder made for it if its path in `directory` would be too long."""
     in_directory = directory / "redis.sock"
     if len(os.fsencode(in_directory)) <= _LONGEST_SOCKET_PATH_BYTES:
-        in_directory.unlink(missing_ok=True)  # a killed server leaves it behind
         return in_directory, None
     scratch = Path(tempfile.mkdtemp(prefix="jobqueue-", dir="/tmp"))  # TMPDIR may be long as well
     return scratch / "redis.sock", scratch

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from jobqueue import wire
@@ -80,7 +81,7 @@ class Journal:
         try:
             while self._entries:
                 batch = [self._entries.popleft() for _ in range(min(len(self._entries), _BATCH))]
-                await until_answered(lambda batch=batch: self._send(batch), self._on_loss)
+                await until_answered(partial(self._send, batch), self._on_loss)
         finally:
             self._sender = None
 

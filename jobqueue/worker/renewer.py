@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar, cast
 
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from jobqueue import wire
 from jobqueue.keys import QueueKeys
@@ -99,11 +99,8 @@ class Renewer:
         for lease in self._held(JobLease):
             by_queue[lease.keys].append(lease)
         for keys, leases in by_queue.items():
-            packed = [
-                wire.pack([lease.token for lease in leases]),
-                wire.pack([lease.job_id for lease in leases]),
-            ]
-            args = (keys.base, *packed, self._lock_ms)
+            tokens, job_ids = [lease.token for lease in leases], [lease.job_id for lease in leases]
+            args = (keys.base, wire.pack(tokens), wire.pack(job_ids), self._lock_ms)
             lost = set(cast(list[str], self._call(shipped("extendLocks"), [keys.of("stalled")], args)))
             for lease in leases:
                 if lease.job_id in lost:
@@ -128,7 +125,7 @@ class Renewer:
     def _call(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> object:
         try:
             return self._client.evalsha(script.sha, len(keys), *keys, *args)
-        except redis.exceptions.NoScriptError:
+        except NoScriptError:
             return self._client.eval(script.text, len(keys), *keys, *args)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from bullmq.job_scheduler import default_repeat_strategy
+from bullmq.types import RepeatOptions
 
 from jobqueue.clock import now_ms
 from jobqueue.job import Job
@@ -56,7 +57,7 @@ def _next_slot(repeat: Mapping[str, Any], after: int) -> int:
     if not repeat.get("pattern"):
         return after
     strategy_options = {name: value for name, value in repeat.items() if name != "immediately"}
-    slot = default_repeat_strategy(after, strategy_options)
+    slot = default_repeat_strategy(after, cast(RepeatOptions, strategy_options))
     if slot is None:
         raise ValueError(f"the pattern {repeat['pattern']!r} never fires")
     return max(int(slot), after)

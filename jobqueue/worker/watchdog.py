@@ -13,6 +13,7 @@ from types import FrameType
 _log = logging.getLogger("jobqueue.worker")
 
 _BEAT_S = 0.5
+_frames = sys._current_frames  # pyright: ignore[reportPrivateUsage]  # documented, despite its name
 
 
 class Watchdog:
@@ -45,9 +46,8 @@ class Watchdog:
             self._beat_timer.cancel()
 
     def _beat(self) -> None:
-        assert self._loop is not None
         self._beaten_s = time.monotonic()
-        self._beat_timer = self._loop.call_later(_BEAT_S, self._beat)
+        self._beat_timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
     def _watch(self) -> None:
         told = False
@@ -58,7 +58,7 @@ class Watchdog:
             told = blocked
 
     def _tell(self) -> None:
-        frame = sys._current_frames().get(self._loop_thread)
+        frame = _frames().get(self._loop_thread)
         task = asyncio.current_task(self._loop)
         culprit = task.get_name() if task is not None else "unknown"
         _log.error("the event loop has been blocked for %.1f s by %s:\n%s", self.silence_s, culprit, _stack(frame))

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from jobqueue.app import App
@@ -200,8 +201,8 @@ class Worker:
     async def _ended(self, drained: asyncio.Future[list[None]], wait_s: float, *, patient: bool = False) -> bool:
         """Wait for the jobs to end, but no longer than `wait_s`, nor than until the second signal."""
         hurry = asyncio.ensure_future(self._cancel_requested.wait())
-        others = set() if patient else {hurry}
-        await asyncio.wait({drained, *others}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {drained} if patient else {drained, hurry}
+        await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         return drained.done()
 

@@ -1,0 +1,56 @@
+"""Console: what a command prints, and how an error becomes one line and an exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+import typer
+
+from jobqueue.errors import EnqueueError, JobqueueError, SettingsError
+
+T = TypeVar("T")
+
+FAILED: Final = 1
+WRONG_USE: Final = 2
+INTERRUPTED: Final = 130
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def report(error: Exception) -> None:
+    """One line on standard error."""
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(one_line(str(error)), err=True)
+
+
+def exit_code(error: JobqueueError) -> int:
+    """2 where the caller can put it right by asking otherwise, else 1."""
+    return WRONG_USE if isinstance(error, SettingsError | EnqueueError) else FAILED
+
+
+def one_line(text: str) -> str:
+    """Text from anywhere, without what could move a terminal's cursor."""
+    return _CONTROL.sub(" ", text).strip()
+
+
+def say(text: str) -> None:
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A remark for the person, on standard error, so that the output stays what a program reads."""
+    typer.secho(text, dim=True, err=True)
+
+
+def say_json(value: Any) -> None:
+    """One JSON document on standard output: indented for a terminal's reader and for `jq` alike."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def run(command: Coroutine[Any, Any, T]) -> T:
+    """Run a short command; Ctrl-C cancels it and ends the program with 130."""
+    return asyncio.run(command)

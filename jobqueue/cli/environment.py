@@ -1,0 +1,48 @@
+"""Environment: the settings of a command, and the app that it works with."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from jobqueue import migrations
+from jobqueue.app import App
+from jobqueue.cli import folder
+from jobqueue.cli.console import note
+from jobqueue.registry import Registry, load_registry
+from jobqueue.settings import Settings
+
+DECISIVE = ("environment", "redis_url", "database_url")
+"""Where one of these is set here to something else, a dev server's settings are none of this command's business."""
+
+MIGRATIONS = (Path(migrations.FOLDER).parent.parent / "handlers" / "migrations",)
+"""By their place and not by import: a service's own package `handlers` comes first on sys.path."""
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The environment; what it leaves open comes from the dev server that runs in the current folder, if any.
+
+    Raises: SettingsError.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    settings = Settings.load(**given)
+    shared = {name.lower(): value for name, value in folder.current().read_shared().items()}
+    present = settings.model_fields_set
+    if not shared or any(getattr(settings, name) != shared[name] for name in DECISIVE if name in present):
+        return settings
+    if sys.stderr.isatty():
+        note(f"using the dev server of this folder ({folder.NAME}/env)")
+    return Settings.load(**{name: value for name, value in shared.items() if name not in present} | given)
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The registry that JOBS_REGISTRY names; the current folder comes first. Raises: SettingsError."""
+    here = str(Path.cwd())
+    if sys.path[:1] != [here]:
+        sys.path.insert(0, here)
+    return load_registry(settings.jobs_registry)
+
+
+def open_app(settings: Settings) -> App:
+    """An app with the service's handlers. Raises: SettingsError."""
+    return App(registry_of(settings), settings)

@@ -1,0 +1,126 @@
+"""Folder: `.jobqueue/`, where `jobqueue dev` keeps its data, and how other terminals find a dev server.
+
+A running dev server holds a lock of the kernel on `dev.lock` and writes its settings to `env`. The lock ends with
+the process, however that ends, so an `env` that a killed server left behind is not believed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from jobqueue.errors import JobqueueError
+
+NAME = ".jobqueue"
+_KEY_BITS = 2048
+
+
+class DevFolderError(JobqueueError):
+    """The folder `.jobqueue` cannot be used."""
+
+
+class DevFolder:
+    """The folder `.jobqueue` of the current one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = path / "dev.lock"
+        self._shared = path / "env"
+
+    @property
+    def redis(self) -> Path:
+        return self.path / "redis"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite+aiosqlite:///{self.path / 'jobqueue.db'}"
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Make the folder and hold it for the length of the block. Raises: DevFolderError."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.path / ".gitignore").write_text("*\n", encoding="utf-8")
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DevFolderError(f"cannot use {self.path}: {error.strerror}") from error
+        try:
+            self._take(lock)
+            self._shared.unlink(missing_ok=True)  # what a killed server left behind
+            yield
+        finally:
+            os.close(lock)
+
+    def _take(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DevFolderError(f"a dev server runs in this folder already (it holds {self._lock})") from None
+
+    @contextmanager
+    def shared(self, variables: Mapping[str, str]) -> Generator[None]:
+        """Tell other terminals these settings for the length of the block. Only inside `held`."""
+        _write_private(self._shared, "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
+        try:
+            yield
+        finally:
+            self._shared.unlink(missing_ok=True)
+
+    def read_shared(self) -> dict[str, str]:
+        """The settings of the dev server that runs in this folder; empty where none does."""
+        if not self._is_held():
+            return {}
+        try:
+            lines = shlex.split(self._shared.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return dict(line.partition("=")[::2] for line in lines)
+
+    def _is_held(self) -> bool:
+        try:
+            lock = os.open(self._lock, os.O_RDONLY)
+        except (FileNotFoundError, PermissionError):
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def signing_key(self) -> str:
+        """The private key that signs webhooks here, as PEM; made once, readable by its owner only."""
+        path = self.path / "webhook-signing-key.pem"
+        if not path.exists():
+            _write_private(path, _new_key())
+        return path.read_text(encoding="utf-8")
+
+
+def current() -> DevFolder:
+    return DevFolder(Path.cwd() / NAME)
+
+
+def _new_key() -> str:
+    # handlers.webhooks has the same, but a service's own package `handlers` would be hidden by importing it here.
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return pem.decode("ascii")
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Whole or not at all, with mode 0600 from the first byte."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)

@@ -1,0 +1,70 @@
+"""Admission: from a claimed hash to a job with its handler and a valid payload, or why it must not run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobqueue import wire
+from jobqueue.enqueue import field_errors
+from jobqueue.errors import MalformedJob
+from jobqueue.handler import Handler, Policy, Superseding
+from jobqueue.job import Envelope, Job
+from jobqueue.registry import Registry
+from jobqueue.wire import Fetched
+from jobqueue.worker.outcomes import Failed, Ghost
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that may run. `lane` is the dedupe key of a superseding one."""
+
+    job: Job
+    handler: Handler[Any]
+    payload: Any
+    lane: str | None
+
+
+def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
+    """The job, and its outcome where nothing can be made of it."""
+    job_id, fields = fetched.job_id or "", fetched.fields or {}
+    try:
+        return wire.decode_job(queue, job_id, fields), None
+    except MalformedJob as error:
+        broken = Job(job_id, queue, fields.get("name", ""), Envelope(None), {}, 0)
+        return broken, Ghost() if wire.is_ghost(fields) else Failed(f"malformed job: {error}")
+
+
+def admit(job: Job, registry: Registry) -> Admitted | Failed:
+    """Only jobs that nobody has given up on, of a known handler, with a valid payload."""
+    handler = registry.find(job.name)
+    max_claims = (handler.policy if handler is not None else Policy()).max_claims
+    if job.deferred_failure is not None:
+        return Failed(job.deferred_failure)
+    if job.stalled_count >= max_claims:
+        return Failed(f"quarantined: {job.stalled_count} workers died or stalled while they ran it")
+    if handler is None:
+        known = ", ".join(registry.names) or "none"
+        return Failed(f"unknown handler {job.name!r} (registered here: {known})")
+    try:
+        payload = _validate(handler, job.envelope.payload)
+        return Admitted(job, handler, payload, _lane(job, handler, payload))
+    except ValidationError as error:
+        details = "; ".join(f"{field}: {problem}" for field, problem in field_errors(error).items())
+        return Failed(f"invalid payload: {details}")
+    except ValueError as error:
+        return Failed(f"invalid payload: {error}")
+
+
+def _validate(handler: Handler[Any], payload: Any) -> Any:
+    """As JSON, so that strict types take what JSON has for them. Raises: ValidationError, ValueError."""
+    return None if handler.payload is None else handler.payload.validate_json(wire.encode_json(payload))
+
+
+def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:
+    """A job that was not enqueued by us has no dedupe key yet. Raises: ValueError."""
+    if not isinstance(handler.pattern, Superseding):
+        return None
+    return job.envelope.dedupe_key or handler.pattern.key_of(payload)
