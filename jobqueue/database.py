@@ -211,7 +211,10 @@ class _SqliteConnection(Protocol):
 
 def _engine(url: URL, connect_timeout_s: float) -> AsyncEngine:
     # asyncpg would wait a minute for a host that swallows packets; for sqlite3 it is the wait for a busy file.
-    engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": connect_timeout_s})
+    try:
+        engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": connect_timeout_s})
+    except ModuleNotFoundError as error:
+        raise SettingsError("DATABASE_URL", f"needs {error.name}: pip install 'jobqueue[postgres]'") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "do_connect", _require_folder)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)

@@ -120,7 +120,20 @@ class Inspector:
         alive = await asyncio.gather(*(self.has_queue(name) for name in others))
         names = [*own, *(name for name, lives in zip(others, alive, strict=True) if lives)]
         self._found.intersection_update(names)
-        return tuple(await asyncio.gather(*map(self._view_queue, names)))
+        return tuple(await asyncio.gather(*map(self.queue, names)))
+
+    async def queue(self, name: str) -> QueueView:
+        """One queue; a name that nobody uses has no jobs."""
+        queue = self._queue(name)
+        try:
+            _, paused, counts = await asyncio.gather(
+                queue.check_version(),
+                self._client.call("HEXISTS", queue.keys.of("meta"), "paused"),
+                self._client.run(shipped("getCounts"), [queue.keys.base], [_word(state) for state in STATES]),
+            )
+        except QueueVersionError as error:
+            return QueueView(name, refused=str(error))
+        return QueueView(name, bool(paused), dict(zip(STATES, counts, strict=True)))
 
     async def has_queue(self, name: str) -> bool:
         """True for the queues that `queues` lists, or would when it had looked everywhere."""
@@ -139,18 +152,6 @@ class Inspector:
             self._found.update(name for name in names if _QUEUE_NAME.fullmatch(name))
             if self._cursor == "0" or len(self._found) >= _MAX_FOUND_QUEUES:
                 break
-
-    async def _view_queue(self, name: str) -> QueueView:
-        queue = self._queue(name)
-        try:
-            _, paused, counts = await asyncio.gather(
-                queue.check_version(),
-                self._client.call("HEXISTS", queue.keys.of("meta"), "paused"),
-                self._client.run(shipped("getCounts"), [queue.keys.base], [_word(state) for state in STATES]),
-            )
-        except QueueVersionError as error:
-            return QueueView(name, refused=str(error))
-        return QueueView(name, bool(paused), dict(zip(STATES, counts, strict=True)))
 
     # Jobs
 

@@ -96,8 +96,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _array(value: Any) -> list[Any]:
     """An array as it is; empty where the value is something else."""
-    array: list[Any] = value if isinstance(value, list) else []
-    return array
+    return cast(Any, value) if isinstance(value, list) else []
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -26,7 +26,7 @@ _log = logging.getLogger("jobqueue.worker")
 IDLE_BLOCK_S = 5.0
 _SHORTEST_BLOCK_S = 0.001
 _UNBLOCK_AGAIN_S = 0.05
-_AFTER_FAULT_MS = 1_000
+_AFTER_FAULT_S = 1.0
 
 
 @dataclass(slots=True)
@@ -130,22 +130,28 @@ class Fetcher:
             if not self._idle or self._on_hold:
                 await self._change()
                 continue
-            slots = [self._idle.popleft() for _ in range(min(batch, len(self._idle)))]
+            try:
+                batch = await self._round(batch)
+            except Exception:
+                _log.exception("queue %s cannot be claimed from; trying again", self._queue.name)
+                await self._sleep(_AFTER_FAULT_S)
+
+    async def _round(self, batch: int) -> int:
+        """Claim for up to `batch` idle slots, then wait for the next work; returns the size of the next round."""
+        slots = [self._idle.popleft() for _ in range(min(batch, len(self._idle)))]
+        try:
             found = await asyncio.gather(*map(self._claim_for, slots))
-            batch = batch * 2 if all(found) else 1
-            if self._idle and not self._stopping:
-                await self._work_to_do()
+        finally:
+            self._idle.extendleft(slot for slot in slots if not slot.job.done())
+        if self._idle and not self._stopping:
+            await self._work_to_do()
+        return batch * 2 if all(found) else 1
 
     async def _claim_for(self, slot: _Slot) -> bool:
         """Claim for one idle slot; where there is no job it stays idle."""
-        try:
-            fetched = (await self._claim(slot.claimant)).next
-        except Exception:
-            _log.exception("queue %s cannot be claimed from; trying again", self._queue.name)
-            fetched = Fetched(limited_ms=_AFTER_FAULT_MS)
+        fetched = (await self._claim(slot.claimant)).next
         if fetched.fields is None:
             self._note(fetched)
-            self._idle.appendleft(slot)
             return False
         slot.job.set_result(fetched)
         return True

@@ -83,13 +83,8 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         try:
-            starting = asyncio.ensure_future(self.start())
-            stop_requested = asyncio.ensure_future(self._stop_requested.wait())
-            await asyncio.wait({starting, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
-            if not starting.done():
-                starting.cancel()
-            await asyncio.gather(starting, return_exceptions=self._stop_requested.is_set())
-            await stop_requested
+            await self._start_or_be_stopped()
+            await self._stop_requested.wait()
         finally:
             await self.stop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,6 +122,19 @@ class Worker:
         _log.info("worker %s has stopped", self.name)
 
     # Starting
+
+    async def _start_or_be_stopped(self) -> None:
+        """Starting waits for Redis as long as it takes, but not past a signal."""
+        starting = asyncio.ensure_future(self.start())
+        stop_requested = asyncio.ensure_future(self._stop_requested.wait())
+        try:
+            await asyncio.wait({starting, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+        finally:
+            for task in (starting, stop_requested):
+                task.cancel()
+            await asyncio.gather(starting, stop_requested, return_exceptions=True)
 
     async def _open_resources(self) -> Resources:
         lifespan = self.app.registry.lifespan

@@ -1,0 +1,134 @@
+"""`jobqueue enqueue`: store a job for a handler, and wait for it where that is asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from jobqueue.app import App
+from jobqueue.cli.console import run, say, say_json
+from jobqueue.cli.environment import load_settings, open_app
+from jobqueue.errors import InvalidOption, InvalidPayload, JobFailed, JobqueueError
+from jobqueue.job import Enqueued, EnqueueOptions, exponential
+
+HELP = """Store a job for the handler NAME, with PAYLOAD as its JSON input.
+
+Handler, payload and options are checked before anything is written.
+"""
+EXAMPLES = """Examples:
+
+jobqueue enqueue heartbeat --wait 5
+
+jobqueue enqueue syncData '{"resource_id": "r1"}' --delay-ms 5000 --attempts 5
+
+jobqueue enqueue syncData - --job-id r1-nightly --json < payload.json
+"""
+
+
+class NotFinished(JobqueueError):
+    """The job was stored, but has not finished in the time given."""
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("enqueue", help=HELP, epilog=EXAMPLES)(enqueue)
+
+
+def enqueue(
+    name: Annotated[str, typer.Argument(help="The handler's name.")],
+    payload: Annotated[str, typer.Argument(help="JSON, or - to read it from standard input.")] = "null",
+    delay_ms: Annotated[int | None, typer.Option(help="Run it that many milliseconds from now.")] = None,
+    run_at: Annotated[str | None, typer.Option(help="Run it then: 2030-01-31T09:00:00+01:00.")] = None,
+    priority: Annotated[int | None, typer.Option(help="0 to 2097151; 0 goes first, then 1, …")] = None,
+    attempts: Annotated[int | None, typer.Option(help="Tries in all.")] = None,
+    backoff_ms: Annotated[
+        int | None, typer.Option(help="Wait before the second try; doubles with each one.")
+    ] = None,
+    timeout_ms: Annotated[int | None, typer.Option(help="Time limit of each try.")] = None,
+    job_id: Annotated[str | None, typer.Option(help="Your own id: a second job with it is not stored.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Queue; else the handler's, else JOBS_QUEUE.")] = None,
+    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    wait: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="Wait for the job and print its result.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    asked: dict[str, Any] = {
+        "delay_ms": delay_ms,
+        "run_at": None if run_at is None else _moment(run_at),
+        "priority": priority,
+        "attempts": attempts,
+        "backoff": None if backoff_ms is None else _backoff(backoff_ms),
+        "timeout_ms": timeout_ms,
+        "job_id": job_id,
+        "queue": queue,
+    }
+    options = EnqueueOptions(**{option: value for option, value in asked.items() if value is not None})
+    value = _parse(name, sys.stdin.read() if payload == "-" else payload)
+    app = open_app(load_settings(jobs_registry=registry))
+    run(_enqueue(app, name, value, options, wait, as_json))
+
+
+async def _enqueue(
+    app: App, name: str, payload: Any, options: EnqueueOptions, wait_s: float | None, as_json: bool
+) -> None:
+    async with app:
+        stored = await app.enqueue_job(name, payload, **options)
+        answer = {
+            "jobId": stored.job_id,
+            "name": stored.name,
+            "queue": stored.queue,
+            "created": stored.created,
+        }
+        if not as_json:
+            say(_sentence(stored))
+        if wait_s is not None:
+            answer["result"] = await _result(stored, wait_s)
+        if as_json:
+            say_json(answer)
+        elif wait_s is not None:
+            say_json(answer["result"])
+
+
+def _sentence(stored: Enqueued) -> str:
+    if not stored.created:
+        return f"job {stored.job_id} is in queue {stored.queue} already; nothing was stored"
+    replaced = f", in place of job {stored.superseded}" if stored.superseded else ""
+    return f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}{replaced}"
+
+
+async def _result(stored: Enqueued, wait_s: float) -> Any:
+    try:
+        return await stored.wait(wait_s)
+    except TimeoutError:
+        raise NotFinished(f"job {stored.job_id} has not finished within {wait_s:g} s; it goes on") from None
+    except JobFailed as error:
+        raise JobFailed(f"job {stored.job_id} failed: {error}") from error
+
+
+def _parse(handler: str, text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError as error:
+        raise InvalidPayload(handler, {"payload": f"is not JSON: {error}"}) from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidOption("run_at", f"must be like 2030-01-31T09:00:00+01:00, not {text!r}") from None
+
+
+def _backoff(delay_ms: int) -> Any:
+    try:
+        return exponential(delay_ms)
+    except ValueError as error:
+        raise InvalidOption("backoff_ms", str(error)) from error

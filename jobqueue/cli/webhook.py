@@ -1,0 +1,141 @@
+"""`jobqueue webhook`: who is told of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from handlers.webhooks import subscriptions
+from handlers.webhooks.errors import InvalidSubscription
+from handlers.webhooks.signing import generate_secret
+from handlers.webhooks.subscriptions import Subscription
+from jobqueue.cli.console import one_line, run, say, say_json
+from jobqueue.cli.environment import load_settings
+from jobqueue.database import open_database
+from jobqueue.settings import Settings
+
+ADD_EXAMPLES = """Examples:
+
+jobqueue webhook add --model order --url https://example.com/hook
+
+jobqueue webhook add --model order --url http://localhost:9000/ --new-secret --json
+"""
+LIST_EXAMPLES = """Example:
+
+jobqueue webhook list --json | jq '.[] | select(.isActive | not)'
+"""
+ENABLE_EXAMPLES = """Example:
+
+jobqueue webhook enable 019a8b5e-…
+"""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    webhook = typer.Typer(help="Say who is told of changes by webhook.", no_args_is_help=True)
+    webhook.callback()(_group)
+    webhook.command("add", epilog=ADD_EXAMPLES)(add)
+    webhook.command("list", epilog=LIST_EXAMPLES)(list_all)
+    webhook.command("enable", epilog=ENABLE_EXAMPLES)(enable)
+    app.add_typer(webhook, name="webhook")
+
+
+def _group() -> None:
+    """Say who is told of changes by webhook (the table webhook_subscription)."""
+
+
+def add(
+    url: Annotated[str, typer.Option(help="Where to send; http and private addresses only where local.")],
+    model: Annotated[str, typer.Option(help="Of which model's changes to tell.")],
+    owner: Annotated[str, typer.Option(help="Whose subscription it is.")] = "admin",
+    secret: Annotated[
+        str | None, typer.Option(help="Sign with this whsec_… secret too (Standard Webhooks).")
+    ] = None,
+    new_secret: Annotated[bool, typer.Option("--new-secret", help="Make a secret and print it once.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a subscription and print its id."""
+    if secret is not None and new_secret:
+        raise typer.BadParameter("give --secret or --new-secret, not both")
+    signs_with = generate_secret() if new_secret else SecretStr(secret) if secret is not None else None
+    try:
+        added = run(_add(load_settings(), owner, model, url, signs_with))
+    except InvalidSubscription as error:
+        raise typer.BadParameter(one_line(error.problem), param_hint=f"--{error.field}") from error
+    made = {"secret": signs_with.get_secret_value()} if new_secret and signs_with is not None else {}
+    if as_json:
+        say_json(_as_json(added) | made)
+        return
+    say(f"added subscription {added.id}: changes of {added.model} go to {added.url}")
+    if made:
+        say(f"secret (shown only now): {made['secret']}")
+
+
+def list_all(as_json: AsJson = False) -> None:
+    """Print all subscriptions, the oldest first."""
+    rows = run(_list(load_settings()))
+    if as_json:
+        say_json([_as_json(row) for row in rows])
+    elif not rows:
+        say("no subscriptions; add one with `jobqueue webhook add`")
+    else:
+        _print_table(rows)
+
+
+def enable(
+    subscription_id: Annotated[str, typer.Argument(metavar="ID", help="The subscription's id.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a subscription active again, with its count of failures at zero."""
+    enabled = run(_enable(load_settings(), subscription_id))
+    if as_json:
+        say_json(_as_json(enabled))
+    else:
+        say(f"subscription {enabled.id} is active")
+
+
+async def _add(settings: Settings, owner: str, model: str, url: str, secret: SecretStr | None) -> Subscription:
+    async with open_database(settings.database_url) as database:
+        return await subscriptions.add(
+            database, owner=owner, model=model, url=url, secret=secret, is_local=settings.is_local
+        )
+
+
+async def _list(settings: Settings) -> Sequence[Subscription]:
+    async with open_database(settings.database_url) as database:
+        return await subscriptions.list_all(database)
+
+
+async def _enable(settings: Settings, subscription_id: str) -> Subscription:
+    async with open_database(settings.database_url) as database:
+        return await subscriptions.enable(database, subscription_id)
+
+
+def _print_table(rows: Sequence[Subscription]) -> None:
+    table = Table("ID", "OWNER", "MODEL", "URL", "STATUS", box=None, pad_edge=False)
+    for row in rows:
+        status = "active" if row.is_active else f"disabled after {row.consecutive_failures} failures"
+        table.add_row(row.id, *map(one_line, (row.owner, row.model, row.url)), status)
+    console = Console(markup=False, highlight=False)
+    # A pipe has no width: nothing may be cut there.
+    console.print(table, soft_wrap=not console.is_terminal)
+
+
+def _as_json(row: Subscription) -> dict[str, Any]:
+    """Without the secret: that is shown once, when it is made."""
+    return {
+        "id": row.id,
+        "owner": row.owner,
+        "model": row.model,
+        "url": row.url,
+        "hasSecret": row.secret is not None,
+        "isActive": row.is_active,
+        "consecutiveFailures": row.consecutive_failures,
+        "createdAt": row.created_at.isoformat(),
+    }
