@@ -1,7 +1,7 @@
 """jobqueue: typed jobs on real BullMQ queues, for async Python services."""
 
 from jobqueue._version import __version__
-from jobqueue.app import App, enqueue_job, enqueue_jobs, set_default_app
+from jobqueue.app import App, close_default_app, enqueue_job, enqueue_jobs, set_default_app
 from jobqueue.context import AbortSignal, JobContext, Resources
 from jobqueue.errors import (
     DefinitionError,
@@ -67,6 +67,7 @@ __all__ = [
     "UnknownHandler",
     "Worker",
     "__version__",
+    "close_default_app",
     "enqueueJob",
     "enqueue_job",
     "enqueue_jobs",

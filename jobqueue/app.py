@@ -133,6 +133,13 @@ def default_app() -> App:
     return _default.app
 
 
+async def close_default_app() -> None:
+    """Close the connections of the module-level functions; the next call opens them again."""
+    app, _default.app, _default.loop = _default.app, None, None
+    if app is not None:
+        await app.close()
+
+
 @overload
 async def enqueue_job(handler: Handler[None], payload: None = None, **options: Unpack[EnqueueOptions]) -> Enqueued: ...
 @overload

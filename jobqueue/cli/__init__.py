@@ -66,16 +66,21 @@ def _build(asked: str | None) -> typer.Typer:
     return app
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"jobqueue {__version__}")
+        raise typer.Exit
+
+
 def _root(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Typed background jobs on Redis, in BullMQ's own format.
 
     Start with `jobqueue dev`. `jobqueue COMMAND --help` shows examples.
     """
-    if version:
-        typer.echo(f"jobqueue {__version__}")
-        raise typer.Exit
 
 
 def _not_asked_for() -> None:

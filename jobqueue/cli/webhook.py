@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ ENABLE_EXAMPLES = """Example:
 jobqueue webhook enable 019a8b5e-…
 """
 
+WIDE = 10_000
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -118,13 +120,15 @@ async def _enable(settings: Settings, subscription_id: str) -> Subscription:
 
 
 def _print_table(rows: Sequence[Subscription]) -> None:
-    table = Table("ID", "OWNER", "MODEL", "URL", "STATUS", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("ID", "OWNER", "MODEL", "URL", "STATUS"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
     for row in rows:
         status = "active" if row.is_active else f"disabled after {row.consecutive_failures} failures"
         table.add_row(row.id, *map(one_line, (row.owner, row.model, row.url)), status)
-    console = Console(markup=False, highlight=False)
-    # A pipe has no width: nothing may be cut there.
-    console.print(table, soft_wrap=not console.is_terminal)
+    is_terminal = sys.stdout.isatty()
+    # A pipe has no width: nothing may be folded there.
+    Console(markup=False, highlight=False, width=None if is_terminal else WIDE).print(table)
 
 
 def _as_json(row: Subscription) -> dict[str, Any]:

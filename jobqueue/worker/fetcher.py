@@ -27,6 +27,7 @@ IDLE_BLOCK_S = 5.0
 _SHORTEST_BLOCK_S = 0.001
 _UNBLOCK_AGAIN_S = 0.05
 _AFTER_FAULT_S = 1.0
+_LAST_CLAIM_S = 2.0
 
 
 @dataclass(slots=True)
@@ -68,10 +69,12 @@ class Fetcher:
         self._fetching = loop.create_task(self._fetch())
 
     async def stop_claiming(self) -> None:
-        """Claim nothing more; what runs goes on."""
+        """Claim nothing more; what runs goes on. A claim whose answer Redis still owes is waited for, but not long."""
         self._stopping = True
         self._changed.set()
         if self._fetching is not None:
+            await asyncio.wait({self._fetching}, timeout=_LAST_CLAIM_S)
+            self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
         while self._idle:
             self._idle.popleft().job.set_result(NOTHING)

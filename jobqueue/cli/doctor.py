@@ -1,0 +1,74 @@
+"""`jobqueue doctor`: check Redis, the database and this installation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from jobqueue.app import App
+from jobqueue.cli.console import FAILED, one_line, run, say_json
+from jobqueue.cli.environment import MIGRATIONS, load_settings, registry_of
+from jobqueue.doctor import Check, Status, examine
+from jobqueue.errors import SettingsError
+from jobqueue.registry import Registry
+from jobqueue.settings import Settings
+
+EXAMPLES = """Examples:
+
+jobqueue doctor
+
+jobqueue doctor --json | jq '.checks[] | select(.status != "ok")'
+"""
+COLOURS: dict[Status, str] = {"ok": "green", "warning": "yellow", "error": "red"}
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("doctor", epilog=EXAMPLES)(doctor)
+
+
+def doctor(
+    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check versions, Redis's settings, clocks, the queues and the database, and say what to do.
+
+    Changes nothing. Exit status 1 where something is wrong; warnings leave it at 0.
+    """
+    settings = load_settings(jobs_registry=registry)
+    found, check = _check_registry(settings)
+    checks = [check, *run(_examine(App(found, settings)))]
+    if as_json:
+        say_json({"ok": _is_well(checks), "checks": [asdict(check) for check in checks]})
+    else:
+        _print(checks)
+    if not _is_well(checks):
+        raise typer.Exit(FAILED)
+
+
+def _check_registry(settings: Settings) -> tuple[Registry, Check]:
+    try:
+        found = registry_of(settings)
+    except SettingsError as error:
+        advice = "Set JOBS_REGISTRY to module:attribute, and run this where that module can be imported."
+        return Registry(), Check("registry", "error", str(error), advice)
+    return found, Check("registry", "ok", f"{settings.jobs_registry} has {', '.join(found.names) or 'no handlers'}")
+
+
+async def _examine(app: App) -> list[Check]:
+    async with app:
+        return await examine(app, MIGRATIONS)
+
+
+def _is_well(checks: list[Check]) -> bool:
+    return all(check.status != "error" for check in checks)
+
+
+def _print(checks: list[Check]) -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        typer.secho(f"{check.status:<8}", fg=COLOURS[check.status], nl=False)
+        typer.echo(f"{check.name:<{width}}  {one_line(check.detail)}")
+        if check.advice is not None:
+            typer.echo(f"{'':<8}{'':<{width}}  → {check.advice}")

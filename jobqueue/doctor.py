@@ -1,0 +1,208 @@
+"""Doctor: what could be wrong with Redis, the database and this installation, as data."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+from jobqueue.app import App
+from jobqueue.clock import now_ms
+from jobqueue.database import DatabaseUnavailable, open_database, pending
+from jobqueue.errors import QueueVersionError, RedisError
+from jobqueue.queue import Queue
+from jobqueue.redis.client import Client
+
+Status = Literal["ok", "warning", "error"]
+
+OLDEST_REDIS: Final = (6, 2)
+SKEW_WARNING_MS: Final = 500
+SKEW_ERROR_MS: Final = 5_000
+MAX_SCANNED: Final = 1_000_000
+"""Keys of Redis that are looked at; a larger one is looked at in part, and the check says so."""
+
+_SCAN_COUNT = 1_000
+_DISTRIBUTION = "jobqueue"
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(==[^;\s]+)?([^;]*)(;.*)?")
+_GLOB = re.compile(r"([\\*?\[\]])")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `advice` says what to do; it is set unless the status is `ok`."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str | None = None
+
+
+async def examine(app: App, version_locations: Sequence[Path]) -> list[Check]:
+    """Every check, in the order in which to mend things. Never raises for what it looks for."""
+    checks = [_check_python(), *_check_packages()]
+    try:
+        checks += await _examine_redis(app)
+    except RedisError as error:
+        advice = "Start Redis, or set REDIS_URL to where it is."
+        checks.append(Check("redis", "error", str(error), advice))
+    checks.append(await _check_database(app.settings.database_url, version_locations))
+    return checks
+
+
+def _check_python() -> Check:
+    return Check("python", "ok", ".".join(map(str, sys.version_info[:3])))
+
+
+def _check_packages() -> Iterator[Check]:
+    """What this distribution requires: is it there, and is what is pinned the pinned version?"""
+    try:
+        requirements = metadata.requires(_DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        yield Check(
+            "packages", "warning", "jobqueue runs, but is not installed", "Install it with pip install jobqueue."
+        )
+        return
+    needed = [found for line in requirements if (found := _REQUIREMENT.match(line)) and "extra" not in (found[4] or "")]
+    for found in needed:
+        name, pinned = found[1], (found[2] or "").removeprefix("==")
+        try:
+            present = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield Check(f"package {name}", "error", "is not installed", f"pip install '{name}{found[2] or ''}'")
+            continue
+        if pinned and present != pinned:
+            detail = f"{present} is installed, {pinned} is needed: its scripts are what goes over the wire"
+            yield Check(f"package {name}", "error", detail, f"pip install '{name}=={pinned}'")
+        else:
+            yield Check(f"package {name}", "ok", present)
+
+
+# Redis
+
+
+async def _examine_redis(app: App) -> list[Check]:
+    client = app.client
+    info = _parse_info(await client.call("INFO"))
+    checks = [
+        Check("redis", "ok", f"answers at {client.address}"),
+        _check_version(info),
+        _check_memory_policy(info),
+        _check_persistence(info),
+        await _check_clock(client),
+    ]
+    for name in app.queue_names():
+        queue = app.queue(name)
+        checks += [await _check_queue_version(queue), await _check_orphans(queue)]
+    return checks
+
+
+def _parse_info(text: str) -> dict[str, str]:
+    lines = (line.partition(":") for line in text.splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _check_version(info: dict[str, str]) -> Check:
+    version = info.get("redis_version", "0")
+    parts = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    oldest = ".".join(map(str, OLDEST_REDIS))
+    if parts < OLDEST_REDIS:
+        return Check("redis version", "error", f"{version} is too old", f"Upgrade to Redis {oldest} or newer.")
+    valkey = info.get("valkey_version")
+    return Check("redis version", "ok", f"{version} (Valkey {valkey})" if valkey else version)
+
+
+def _check_memory_policy(info: dict[str, str]) -> Check:
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        return Check("maxmemory-policy", "ok", policy)
+    advice = "Run CONFIG SET maxmemory-policy noeviction, and put it into redis.conf."
+    return Check("maxmemory-policy", "error", f"{policy}: Redis may throw jobs away when it is full", advice)
+
+
+def _check_persistence(info: dict[str, str]) -> Check:
+    if info.get("aof_enabled") != "1":
+        detail = "the append-only file is off: a crash of Redis loses the jobs since its last snapshot"
+        advice = "Run CONFIG SET appendonly yes, and put it into redis.conf."
+        return Check("append-only file", "warning", detail, advice)
+    if info.get("aof_last_write_status", "ok") != "ok":
+        advice = "Look at Redis's log and at its disk."
+        return Check("append-only file", "error", "Redis could not write it", advice)
+    return Check("append-only file", "ok", "on")
+
+
+async def _check_clock(client: Client) -> Check:
+    """Delays and locks are timed by both clocks. Half a round trip is the error of this measurement."""
+    asked_ms = now_ms()
+    seconds, micros = await client.call("TIME")
+    answered_ms = now_ms()
+    skew_ms = round(int(seconds) * 1000 + int(micros) / 1000 - (asked_ms + answered_ms) / 2)
+    where = f"Redis is {abs(skew_ms)} ms {'ahead of' if skew_ms > 0 else 'behind'} this machine"
+    if abs(skew_ms) < SKEW_WARNING_MS:
+        return Check("clock", "ok", where)
+    status: Status = "warning" if abs(skew_ms) < SKEW_ERROR_MS else "error"
+    return Check("clock", status, f"{where}: delayed jobs start at the wrong time", "Run NTP on both machines.")
+
+
+async def _check_queue_version(queue: Queue) -> Check:
+    name = f"queue {queue.name}"
+    try:
+        await queue.check_version()
+    except QueueVersionError as error:
+        advice = "Stop every BullMQ 5 process, resume the queue with the tool that paused it, and let it drain."
+        return Check(name, "error", str(error), advice)
+    return Check(name, "ok", "holds no BullMQ 5 data")
+
+
+async def _check_orphans(queue: Queue) -> Check:
+    """Keys of ours that have lost their owner: a lane or a mark without its job, anything without an end."""
+    name = f"own keys of {queue.name}"
+    seen, orphans = 0, list[str]()
+    async for batch in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*"):
+        seen += len(batch)
+        orphans += [key for key in batch if await _is_orphan(queue, key)]
+    if not orphans:
+        return Check(name, "ok", f"{seen}, none without an owner")
+    detail = f"{len(orphans)} of {seen} have no owner: {', '.join(orphans[:3])}{', …' if len(orphans) > 3 else ''}"
+    expiring = "Delete them with UNLINK while no worker runs; those that have a TTL also end by themselves."
+    return Check(name, "warning", detail, expiring)
+
+
+async def _scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
+    cursor = "0"
+    for _ in range(MAX_SCANNED // _SCAN_COUNT):
+        cursor, keys = await client.call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+        yield keys
+        if cursor == "0":
+            return
+
+
+async def _is_orphan(queue: Queue, key: str) -> bool:
+    kind, _, rest = key.removeprefix(queue.keys.of("job:")).partition(":")
+    if await queue.client.call("PTTL", key) == -1:
+        return True  # each of ours is given an end when it is written
+    if kind == "superseded":
+        return not await queue.client.call("EXISTS", queue.keys.job(rest))
+    if kind == "lane":
+        holder = await queue.client.call("HGET", key, "holder")
+        return holder is not None and not await queue.client.call("EXISTS", queue.keys.job(holder))
+    return False
+
+
+# Database
+
+
+async def _check_database(database_url: str, version_locations: Sequence[Path]) -> Check:
+    async with open_database(database_url) as database:
+        try:
+            missing = await pending(database, version_locations)
+        except DatabaseUnavailable as error:
+            advice = "Start the database, or set DATABASE_URL to where it is."
+            return Check("database", "error", str(error), advice)
+        if missing:
+            detail = f"{database.address} lacks {', '.join(missing)}"
+            return Check("database", "error", detail, "Run jobqueue db upgrade.")
+        return Check("database", "ok", f"{database.address} is up to date")

@@ -1,0 +1,67 @@
+"""Logs: one form for every line of our command lines, from structlog and `logging` alike.
+
+On a terminal a coloured line, elsewhere one JSON object a line. A line that is logged inside a job carries its scope,
+`[worker][{handler}:{jobId}]`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from jobqueue.worker.scope import current_scope
+
+_CHATTY: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn", "watchfiles")
+"""Libraries whose `info` says nothing that a person at our command line asked for."""
+
+
+def configure_logging(stream: TextIO, *, level: int = logging.INFO) -> None:
+    """Send everything that this process logs to `stream`. The last call counts."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(colours=stream.isatty()))
+    root = logging.getLogger()
+    for known in root.handlers[:]:
+        root.removeHandler(known)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    structlog.configure(
+        # structlog's lines become plain records, so that other handlers (a job's log) can read them too.
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def _formatter(*, colours: bool) -> logging.Formatter:
+    before: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if colours else "iso", utc=not colours),
+        _add_scope,
+    ]
+    after: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if colours:
+        after += [_put_scope_first, structlog.dev.ConsoleRenderer(pad_event_to=0)]
+    else:
+        after += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=after)
+
+
+def _add_scope(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    scope = current_scope.get()
+    if scope is not None:
+        line["scope"] = scope.tag
+    return line
+
+
+def _put_scope_first(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    tag = line.pop("scope", None)
+    if tag is not None:
+        line["event"] = f"{tag} {line['event']}"
+    return line
