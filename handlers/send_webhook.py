@@ -38,7 +38,8 @@ class WebhookSkipped(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     delivered: Literal[False] = False
-    skipped: str
+    skipped: Literal[True] = True
+    reason: str
 
 
 WebhookResult: TypeAlias = WebhookSent | WebhookSkipped
@@ -69,7 +70,7 @@ async def send_webhook(ctx: JobContext, payload: SendWebhook) -> WebhookResult:
 
 def _skip(ctx: JobContext, reason: str) -> WebhookSkipped:
     ctx.log(f"not sent: {reason}")
-    return WebhookSkipped(skipped=reason)
+    return WebhookSkipped(reason=reason)
 
 
 def _try_of(ctx: JobContext, payload: SendWebhook, message: Message, answer: Answer) -> Try:

@@ -4,6 +4,7 @@ from jobqueue._version import __version__
 from jobqueue.app import App, close_default_app, enqueue_job, enqueue_jobs, set_default_app
 from jobqueue.context import AbortSignal, JobContext, Resources
 from jobqueue.errors import (
+    DatabaseUnavailable,
     DefinitionError,
     DuplicateHandler,
     EnqueueError,
@@ -41,6 +42,7 @@ __all__ = [
     "AbortSignal",
     "App",
     "Backoff",
+    "DatabaseUnavailable",
     "DefinitionError",
     "DuplicateHandler",
     "EnqueueError",

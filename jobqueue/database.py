@@ -27,7 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from jobqueue import migrations
 from jobqueue.clock import now_ms as wall_clock_ms
-from jobqueue.errors import JobqueueError, SettingsError
+from jobqueue.errors import DatabaseUnavailable, SettingsError
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -46,15 +46,6 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-
-class DatabaseUnavailable(JobqueueError):
-    """The database cannot be used; what was begun has been rolled back, so it is safe to try again."""
-
-    def __init__(self, address: str, reason: str) -> None:
-        super().__init__(f"database at {address} is not available: {reason}")
-        self.address = address
-        self.reason = reason
 
 
 def new_metadata() -> MetaData:

@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 from jobqueue.app import App
 from jobqueue.clock import now_ms
-from jobqueue.database import DatabaseUnavailable, open_database, pending
-from jobqueue.errors import QueueVersionError, RedisError
+from jobqueue.database import open_database, pending
+from jobqueue.errors import DatabaseUnavailable, QueueVersionError, RedisError
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
 

@@ -22,8 +22,8 @@ from jobqueue.errors import (
     RedisUnavailable,
 )
 from jobqueue.handler import Handler, Superseding
-from jobqueue.job import Enqueued, EnqueueOptions, Envelope, NewJob, OutcomeSource
-from jobqueue.options import MAX_DELAY_MS, CheckedOptions, check_options
+from jobqueue.job import MAX_DELAY_MS, Enqueued, EnqueueOptions, Envelope, NewJob, OutcomeSource
+from jobqueue.options import CheckedOptions, check_options
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause
 from jobqueue.registry import Registry

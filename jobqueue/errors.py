@@ -117,6 +117,15 @@ class RedisReplyError(RedisError):
         return str(self).partition(" ")[0]
 
 
+class DatabaseUnavailable(JobqueueError):
+    """The database cannot be used; what was begun has been rolled back, so it is safe to try again."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"database at {address} is not available: {reason}")
+        self.address = address
+        self.reason = reason
+
+
 class QueueVersionError(JobqueueError):
     """The queue was last written by BullMQ 5; mixing it with BullMQ 6 loses jobs."""
 

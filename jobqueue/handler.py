@@ -7,20 +7,12 @@ import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar, cast, get_type_hints
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
 from jobqueue.errors import DefinitionError
-from jobqueue.job import (
-    KEEP_COMPLETED,
-    KEEP_FAILED,
-    MAX_PRIORITY,
-    Backoff,
-    BackoffFunction,
-    Keep,
-    exponential,
-)
+from jobqueue.policy import Policy
 
 MAX_KEY_LENGTH: Final = 1_000
 
@@ -28,91 +20,6 @@ P = TypeVar("P")
 
 OnBusy = Literal["skip", "wait"]
 PayloadFunction: TypeAlias = Callable[[Any], str]
-
-
-class PolicyOptions(TypedDict, total=False):
-    """The options of the wrappers; JOBS_CONFIG may override each but `unrecoverable` and a callable backoff."""
-
-    queue: str | None
-    attempts: int
-    backoff: Backoff | BackoffFunction | int
-    timeout_ms: int | None
-    grace_ms: int
-    first_delay_ms: int
-    priority: int
-    keep_completed: Keep
-    keep_failed: Keep
-    keep_logs: int
-    max_claims: int
-    unrecoverable: tuple[type[BaseException], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How the jobs of a handler are treated.
-
-    Units: `_ms` milliseconds. `attempts` counts all tries. `max_claims` is how often a job may take its worker down
-    with it before it is quarantined.
-    """
-
-    queue: str | None = None
-    attempts: int = 3
-    backoff: Backoff | BackoffFunction = dataclasses.field(default_factory=lambda: exponential(5_000))
-    timeout_ms: int | None = None
-    grace_ms: int = 5_000
-    first_delay_ms: int = 0
-    priority: int = 0
-    keep_completed: Keep = KEEP_COMPLETED
-    keep_failed: Keep = KEEP_FAILED
-    keep_logs: int = 1_000
-    max_claims: int = 3
-    unrecoverable: tuple[type[BaseException], ...] = ()
-
-    def __post_init__(self) -> None:
-        _check_range("attempts", self.attempts, 1)
-        _check_range("timeout_ms", self.timeout_ms, 1)
-        _check_range("grace_ms", self.grace_ms, 0)
-        _check_range("first_delay_ms", self.first_delay_ms, 0)
-        _check_range("priority", self.priority, 0, MAX_PRIORITY)
-        _check_range("keep_logs", self.keep_logs, 0)
-        _check_range("max_claims", self.max_claims, 1)
-        if not isinstance(self.backoff, Backoff) and not callable(self.backoff):
-            raise DefinitionError(f"backoff: exponential(ms), fixed(ms) or a function, not {self.backoff!r}")
-
-    def replace(self, **changes: Any) -> Policy:
-        """A copy with some fields changed; an int as backoff means fixed.
-
-        Raises: DefinitionError, naming the field.
-        """
-        unknown = sorted(set(changes) - {known.name for known in dataclasses.fields(self)})
-        if unknown:
-            raise DefinitionError(f"{unknown[0]}: is not an option of a handler")
-        return dataclasses.replace(self, **{name: _plain_to_typed(name, value) for name, value in changes.items()})
-
-
-def _plain_to_typed(name: str, value: Any) -> Any:
-    """What a configuration file can say, made into the type of the field."""
-    fields: dict[str, Any] | None = cast(dict[str, Any], value) if isinstance(value, dict) else None
-    try:
-        if name == "backoff" and isinstance(value, int) and not isinstance(value, bool):
-            return Backoff("fixed", value)
-        if name == "backoff" and fields is not None:
-            return Backoff(**fields)
-        if name in ("keep_completed", "keep_failed") and fields is not None:
-            return Keep(**fields)
-        return cast(object, value)
-    except (TypeError, ValueError) as error:
-        raise DefinitionError(f"{name}: {value!r} is not valid: {error}") from error
-
-
-def _check_range(name: str, value: object, least: int, most: int | None = None) -> None:
-    if value is None and name == "timeout_ms":
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise DefinitionError(f"{name}: must be a whole number, not {value!r}")
-    if value < least or (most is not None and value > most):
-        limits = f"from {least} to {most}" if most is not None else f"{least} or more"
-        raise DefinitionError(f"{name}: must be {limits}, not {value}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypedDict
+
+from pydantic import Field, StrictInt
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 State = Literal[
     "waiting",
@@ -21,31 +24,31 @@ State = Literal[
 ]
 JobType = Literal["adhoc", "cron", "cronTrigger"]
 
+Positive: TypeAlias = Annotated[StrictInt, Field(ge=1)]
+NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
+
 DAY_S = 24 * 60 * 60
 MAX_PRIORITY = 2_097_151
+MAX_DELAY_MS = 100 * 365 * DAY_S * 1000
+_DOUBLINGS = 50
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True)
 class Backoff:
     """How long a job waits before its next try.
 
     Units: `delay_ms` milliseconds; `jitter` the share of the delay (0 to 1) that is drawn at random.
-    Source: Node's Backoffs (fixed, exponential).
+    Raises: ValueError, naming the field. Source: Node's Backoffs (fixed, exponential).
     """
 
     kind: Literal["fixed", "exponential"]
-    delay_ms: int
-    jitter: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.delay_ms < 0:
-            raise ValueError(f"delay_ms must be 0 or more, not {self.delay_ms}")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter}")
+    delay_ms: NonNegative
+    jitter: Annotated[float, Field(ge=0, le=1, strict=True)] = 0.0
 
     def delay_before(self, attempt: int) -> int:
         """Milliseconds before the try that follows the failed try number `attempt` (1 is the first)."""
-        whole = self.delay_ms if self.kind == "fixed" else round(self.delay_ms * 2 ** (attempt - 1))
+        whole = self.delay_ms if self.kind == "fixed" else self.delay_ms * 2 ** min(attempt - 1, _DOUBLINGS)
+        whole = min(whole, MAX_DELAY_MS)
         if self.jitter == 0:
             return whole
         return int(whole * (1 - self.jitter) + random.random() * whole * self.jitter)
@@ -65,12 +68,15 @@ def fixed(delay_ms: int, *, jitter: float = 0.0) -> Backoff:
     return Backoff("fixed", delay_ms, jitter)
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True)
 class Keep:
-    """How long and how many finished jobs of a state stay. None means without that limit."""
+    """How long and how many finished jobs of a state stay. None means without that limit.
 
-    age_s: int | None = None
-    count: int | None = None
+    Raises: ValueError, naming the field.
+    """
+
+    age_s: NonNegative | None = None
+    count: NonNegative | None = None
 
 
 KEEP_COMPLETED = Keep(age_s=7 * DAY_S, count=10_000)

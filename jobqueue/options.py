@@ -9,9 +9,8 @@ from datetime import datetime
 from typing import Any, Final, get_type_hints
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import MAX_PRIORITY, Backoff, EnqueueOptions
+from jobqueue.job import MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions
 
-MAX_DELAY_MS: Final = 100 * 365 * 24 * 60 * 60 * 1000
 MAX_ATTEMPTS: Final = 1_000_000
 
 _KNOWN = frozenset(get_type_hints(EnqueueOptions))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeAlias
 
 from jobqueue.context import Resources
 from jobqueue.errors import DefinitionError, DuplicateHandler, SettingsError, UnknownHandler
 from jobqueue.handler import Handler
+from jobqueue.policy import Policy
 from jobqueue.settings import PolicyOverrides, Settings
 
 Lifespan: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Resources]]
@@ -59,11 +60,21 @@ class Registry:
         unknown = sorted(overrides.handler_names - self._by_name.keys())
         if unknown:
             raise SettingsError("JOBS_CONFIG", f"[handlers.{unknown[0]}]: no handler has that name")
-        try:
-            handlers = [handler.with_policy(**overrides.for_handler(handler.name)) for handler in self]
-        except DefinitionError as error:
-            raise SettingsError("JOBS_CONFIG", str(error)) from error
+        _check("[defaults]", Policy(), overrides.defaults)
+        for handler in self:
+            _check(f"[handlers.{handler.name}]", handler.policy, overrides.for_handler(handler.name))
+        handlers = [handler.with_policy(**overrides.merged(handler.name)) for handler in self]
         return Registry(handlers, lifespan=self.lifespan)
+
+
+def _check(table: str, policy: Policy, changes: Mapping[str, Any]) -> None:
+    """A file can hold neither exceptions nor functions, so `unrecoverable` is not its to change."""
+    try:
+        if "unrecoverable" in changes:
+            raise DefinitionError("unrecoverable: belongs to the code")
+        policy.replace(**changes)
+    except DefinitionError as error:
+        raise SettingsError("JOBS_CONFIG", f"{table} {error}") from error
 
 
 def load_registry(location: str) -> Registry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,18 +22,18 @@ Prefix = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x
 class Settings(BaseSettings):
     """Everything that the environment decides, read once.
 
-    An environment variable has the name of its field in capitals. An empty value of an optional setting counts as
-    not set. Units are in the names: `_ms` is milliseconds, `_bytes` bytes.
+    An environment variable has the name of its field in capitals. An empty value counts as not set.
+    Units: `_ms` milliseconds, `_bytes` bytes.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     environment: str | None = None
 
-    redis_url: str = DEFAULT_REDIS_URL
+    redis_url: str = Field(DEFAULT_REDIS_URL, repr=False)
     redis_connect_ms: int = Field(1_000, ge=1)
     redis_call_ms: int = Field(5_000, ge=1)
-    database_url: str = DEFAULT_DATABASE_URL
+    database_url: str = Field(DEFAULT_DATABASE_URL, repr=False)
 
     jobs_queue: Name = "jobs"
     jobs_prefix: Prefix = "bull"
@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     admin_api_token: SecretStr | None = None
 
     webhook_signing_private_key: SecretStr | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_counts_as_not_set(cls, values: Any) -> Any:
+        given = cast(dict[str, Any], values)
+        return {name: value for name, value in given.items() if value != ""}
 
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Self:
@@ -106,16 +112,28 @@ class PolicyOverrides:
         unknown = sorted(set(document) - {"defaults", "handlers"})
         if unknown:
             raise SettingsError("JOBS_CONFIG", f"unknown table [{unknown[0]}]; use [defaults] or [handlers.NAME]")
-        defaults, handlers = document.get("defaults", {}), document.get("handlers", {})
-        for where, table in (("defaults", defaults), ("handlers", handlers), *handlers.items()):
-            if not isinstance(table, dict):
-                raise SettingsError("JOBS_CONFIG", f"{where} must be a table, not {table!r}")
-        return cls(defaults, handlers)
+        defaults = _table("defaults", document.get("defaults", {}))
+        handlers = _table("handlers", document.get("handlers", {}))
+        return cls(defaults, {name: _table(f"handlers.{name}", table) for name, table in handlers.items()})
 
     @property
     def handler_names(self) -> frozenset[str]:
         return frozenset(self._by_handler)
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        return self._defaults
+
     def for_handler(self, name: str) -> dict[str, Any]:
-        """The fields that the configuration sets for the handler `name`."""
-        return {**self._defaults, **self._by_handler.get(name, {})}
+        """What the file says about the handler alone."""
+        return self._by_handler.get(name, {})
+
+    def merged(self, name: str) -> dict[str, Any]:
+        """What holds for the handler: its own fields before the defaults."""
+        return {**self._defaults, **self.for_handler(name)}
+
+
+def _table(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SettingsError("JOBS_CONFIG", f"[{name}] must be a table, not {value!r:.100}")
+    return cast(dict[str, Any], value)

@@ -12,8 +12,8 @@ from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
 from pydantic_core import from_json, to_jsonable_python
 
 from jobqueue.errors import MalformedJob
-from jobqueue.handler import Policy
 from jobqueue.job import Backoff, BackoffFunction, Envelope, Job, JobType, Keep, NewJob, exponential
+from jobqueue.policy import Policy
 
 _TYPES = frozenset(get_args(JobType))
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})

@@ -17,13 +17,12 @@ from jobqueue.handler import (
     Pattern,
     PayloadFunction,
     Plain,
-    Policy,
-    PolicyOptions,
     Singleton,
     Superseding,
     has_secrets,
     payload_adapter,
 )
+from jobqueue.policy import Policy, PolicyOptions
 
 P = TypeVar("P")
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from jobqueue import wire
 from jobqueue.enqueue import field_errors
 from jobqueue.errors import MalformedJob
-from jobqueue.handler import Handler, Policy, Superseding
+from jobqueue.handler import Handler, Superseding
 from jobqueue.job import Envelope, Job
+from jobqueue.policy import Policy
 from jobqueue.registry import Registry
 from jobqueue.wire import Fetched
 from jobqueue.worker.outcomes import Failed, Ghost

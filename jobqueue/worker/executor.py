@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobContext, Resources
-from jobqueue.handler import Policy
 from jobqueue.job import Job
+from jobqueue.policy import Policy
 from jobqueue.queue import Claimant, Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from jobqueue.errors import ConnectionLost, JobNotInState, LockLost
-from jobqueue.handler import Policy
 from jobqueue.job import Job, Keep
+from jobqueue.policy import Policy
 from jobqueue.queue import Claimant, Finish, Finished, Queue
 from jobqueue.redis.retry import Pause, is_passing
 from jobqueue.wire import NOTHING, Fetched

@@ -16,8 +16,9 @@ from uuid import uuid4
 from jobqueue.app import App
 from jobqueue.context import AbortReason, Resources
 from jobqueue.events import Event
-from jobqueue.handler import Policy, Superseding
+from jobqueue.handler import Superseding
 from jobqueue.keys import QueueKeys
+from jobqueue.policy import Policy
 from jobqueue.queue import Claimant, Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.worker.checks import Periodic, StalledCheck, VersionCheck

@@ -1,0 +1,164 @@
+"""`jobqueue dev`: everything on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+import uvloop
+
+from board import create_app
+from jobqueue.app import App, set_default_app
+from jobqueue.cli import folder
+from jobqueue.cli.console import say
+from jobqueue.cli.environment import MIGRATIONS, open_app
+from jobqueue.cli.folder import DevFolder
+from jobqueue.cli.http import HttpServer, listen, url_of
+from jobqueue.cli.reload import Reloader, sources_of
+from jobqueue.cli.running import run_worker
+from jobqueue.cli.stopping import Stopper
+from jobqueue.database import open_database, upgrade
+from jobqueue.events import Event
+from jobqueue.logs import configure_logging
+from jobqueue.redis.embedded import EmbeddedRedis
+from jobqueue.settings import Settings
+from jobqueue.worker import Worker
+
+EXAMPLES = """Examples:
+
+jobqueue dev
+
+jobqueue dev --port 9000 --reload --registry shop.jobs:registry
+
+jobqueue enqueue heartbeat --wait 5      (in another terminal, in the same folder)
+"""
+
+_log = logging.getLogger("jobqueue.dev")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("dev", epilog=EXAMPLES)(dev)
+
+
+def dev(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")] = False,
+    fd: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
+    is_restart: Annotated[bool, typer.Option("--is-restart", hidden=True)] = False,
+) -> None:
+    """Run everything on this machine: Redis, database, worker, API and board.
+
+    What is set in the environment is used; the rest lives in .jobqueue/ and is kept: a Redis of its own (REDIS_URL), an
+    SQLite database (DATABASE_URL), a key that signs webhooks (WEBHOOK_SIGNING_PRIVATE_KEY). ENVIRONMENT is local.
+
+    Other commands find all this by themselves when they run in the same folder while this server runs.
+
+    Ctrl-C lets active jobs finish; a second one ends them at once. The exit status is 0.
+    """
+    configure_logging(sys.stderr)
+    if fd is not None:
+        uvloop.run(_run_as_child(socket.socket(fileno=fd), is_restart=is_restart))
+        return
+    given = {"jobs_registry": registry} if registry else {}
+    settings = Settings.load(**given)
+    home = folder.current()
+    with listen(host, port) as listening, home.held():
+        run = asyncio.run if reload else uvloop.run
+        run(_dev(settings, home, listening, reload=reload))
+
+
+async def _dev(settings: Settings, home: DevFolder, listening: socket.socket, *, reload: bool) -> None:
+    stopper = Stopper()
+    with stopper.on_signals():
+        async with AsyncExitStack() as opened:
+            settings = await _prepare(settings, home, opened)
+            if reload:
+                listener = listening.fileno()
+                reloader = Reloader(lambda again: _child(listener, again), sources_of(settings), stopper, [listener])
+                await reloader.run()
+            else:
+                await _run(settings, listening, stopper, is_restart=False)
+    say("stopped; the data stay in .jobqueue/")
+
+
+async def _prepare(settings: Settings, home: DevFolder, opened: AsyncExitStack) -> Settings:
+    """Start and make what is not given, and tell this process, its children and other terminals where it is."""
+    given = settings.model_fields_set
+    key = settings.webhook_signing_private_key
+    variables = {
+        "ENVIRONMENT": settings.environment or "local",
+        "REDIS_URL": settings.redis_url if "redis_url" in given else await _embedded(home, opened),
+        "DATABASE_URL": settings.database_url if "database_url" in given else home.database_url,
+        "WEBHOOK_SIGNING_PRIVATE_KEY": key.get_secret_value() if key else home.signing_key(),
+        "JOBS_QUEUE": settings.jobs_queue,
+        "JOBS_PREFIX": settings.jobs_prefix,
+        "JOBS_REGISTRY": settings.jobs_registry,
+    }
+    if settings.jobs_config is not None:
+        variables["JOBS_CONFIG"] = str(settings.jobs_config.resolve())
+    os.environ.update(variables)
+    await upgrade(variables["DATABASE_URL"], MIGRATIONS)
+    opened.enter_context(home.shared(variables))
+    return Settings.load()
+
+
+async def _embedded(home: DevFolder, opened: AsyncExitStack) -> str:
+    server = await opened.enter_async_context(EmbeddedRedis(home.redis))
+    return server.url
+
+
+def _child(listener: int, is_restart: bool) -> list[str]:
+    return ["dev", "--fd", str(listener), *(["--is-restart"] if is_restart else [])]
+
+
+async def _run_as_child(listening: socket.socket, *, is_restart: bool) -> None:
+    stopper = Stopper()
+    with stopper.on_signals(has_parent=True), listening:
+        await _run(Settings.load(), listening, stopper, is_restart=is_restart)
+
+
+async def _run(settings: Settings, listening: socket.socket, stopper: Stopper, *, is_restart: bool) -> None:
+    """Worker, API and board on this event loop."""
+    async with open_app(settings) as app, open_database(settings.database_url) as database:
+        set_default_app(app)
+        server = HttpServer(create_app(app, database_ready=database.ping), listening)
+        if not is_restart:
+            _greet(settings, url_of(listening))
+            app.events.subscribe(_Heartbeat(app))
+        await run_worker(Worker(app), stopper, server)
+
+
+class _Heartbeat:
+    """One heartbeat, as soon as the worker has started: a person sees at once that the whole path works."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._task: asyncio.Task[None] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if event.name == "worker.started" and "heartbeat" in self._app.registry.names:
+            self._task = asyncio.create_task(self._enqueue())
+
+    async def _enqueue(self) -> None:
+        stored = await self._app.enqueue_job("heartbeat")
+        _log.info("enqueued a heartbeat as job %s", stored.job_id)
+
+
+def _greet(settings: Settings, url: str) -> None:
+    say(f"""
+  jobqueue dev
+
+  board      {url}{settings.bull_board_path}
+  API        {url}/api/admin/job
+  data       {folder.NAME}/ (kept; ignored by git)
+  try        jobqueue enqueue heartbeat --wait 5    in another terminal, in this folder
+  stop       Ctrl-C
+""")

@@ -1,0 +1,48 @@
+"""Running: a worker, alone or beside a server, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobqueue.cli.http import HttpServer
+from jobqueue.cli.stopping import Stopper
+from jobqueue.worker import Worker
+
+
+async def run_worker(worker: Worker, stopper: Stopper, server: HttpServer | None = None) -> None:
+    """Start, wait until the stopper asks, and stop; where it urges meanwhile, stop at once.
+
+    Raises: what starting the worker raises; everything is stopped then too.
+    """
+    starting = asyncio.create_task(worker.start())
+    try:
+        if server is not None:
+            await server.start()
+        await _until(starting, stopper)
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        hurrying = asyncio.create_task(_hurry(worker, stopper, server))
+        # The server first stops accepting; both then take the time that they need.
+        await asyncio.gather(*([server.stop()] if server is not None else []), worker.stop())
+        hurrying.cancel()
+        await asyncio.gather(hurrying, return_exceptions=True)
+
+
+async def _until(starting: asyncio.Task[None], stopper: Stopper) -> None:
+    """A start may wait for Redis for ever, but not past a signal."""
+    asked = asyncio.create_task(stopper.asked())
+    try:
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            await asked
+    finally:
+        asked.cancel()
+
+
+async def _hurry(worker: Worker, stopper: Stopper, server: HttpServer | None) -> None:
+    await stopper.urged()
+    if server is not None:
+        server.stop_at_once()
+    worker.request_stop()
