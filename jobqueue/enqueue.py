@@ -173,5 +173,5 @@ def _delay_ms(asked: CheckedOptions, now: int, first_delay_ms: int) -> int:
         return first_delay_ms
     delay_ms = max(asked.run_at_ms - now, 0)
     if delay_ms > MAX_DELAY_MS:
-        raise InvalidOption("run_at", "is more than 100 years away")
+        raise InvalidOption("run_at", "is more than 50 years away")
     return delay_ms

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypedDict
 
-from pydantic import Field, StrictInt
+from pydantic import ConfigDict, Field, StrictInt
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 State = Literal[
@@ -29,11 +29,12 @@ NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
 
 DAY_S = 24 * 60 * 60
 MAX_PRIORITY = 2_097_151
-MAX_DELAY_MS = 100 * 365 * DAY_S * 1000
+MAX_DELAY_MS = 50 * 365 * DAY_S * 1000
 _DOUBLINGS = 50
+_EXACT = ConfigDict(extra="forbid")
 
 
-@checked_dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True, kw_only=True, config=_EXACT)
 class Backoff:
     """How long a job waits before its next try.
 
@@ -60,15 +61,15 @@ BackoffFunction: TypeAlias = Callable[[int, BaseException], int]
 
 def exponential(delay_ms: int, *, jitter: float = 0.0) -> Backoff:
     """Wait `delay_ms`, then twice, four times, … that."""
-    return Backoff("exponential", delay_ms, jitter)
+    return Backoff(kind="exponential", delay_ms=delay_ms, jitter=jitter)
 
 
 def fixed(delay_ms: int, *, jitter: float = 0.0) -> Backoff:
     """Wait `delay_ms` each time."""
-    return Backoff("fixed", delay_ms, jitter)
+    return Backoff(kind="fixed", delay_ms=delay_ms, jitter=jitter)
 
 
-@checked_dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True, config=_EXACT)
 class Keep:
     """How long and how many finished jobs of a state stay. None means without that limit.
 

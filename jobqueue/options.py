@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, get_type_hints
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions
+from jobqueue.job import MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions, fixed
 
 MAX_ATTEMPTS: Final = 1_000_000
 
@@ -73,7 +73,7 @@ def _backoff(given: Mapping[str, Any]) -> Backoff | None:
         _number({"backoff": value.delay_ms}, "backoff", 0, MAX_DELAY_MS)
         return value
     delay_ms = _number(given, "backoff", 0, MAX_DELAY_MS)
-    return None if delay_ms is None else Backoff("fixed", delay_ms)
+    return None if delay_ms is None else fixed(delay_ms)
 
 
 def _run_at_ms(value: Any) -> int | None:

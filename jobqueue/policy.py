@@ -17,6 +17,7 @@ from jobqueue.job import (
     NonNegative,
     Positive,
     exponential,
+    fixed,
 )
 from jobqueue.settings import Name
 
@@ -43,7 +44,7 @@ def _read_backoff(value: Any) -> Any:
     if isinstance(value, dict):
         return Backoff(**cast(dict[str, Any], value))
     if isinstance(value, int) and not isinstance(value, bool):
-        return Backoff("fixed", value)
+        return fixed(value)
     return value
 
 
@@ -76,6 +77,6 @@ class Policy(BaseModel):
             return type(self)(**{**unchanged, **changes})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            field = ".".join(part for part in map(str, first["loc"][:2]) if "[" not in part)
+            field = ".".join(part for part in map(str, first["loc"]) if part.isidentifier() and part.islower())
             problem = "is not an option of a handler" if first["type"] == "extra_forbidden" else first["msg"]
             raise DefinitionError(f"{field}: {problem}, not {first['input']!r:.100}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from jobqueue.context import Resources
 from jobqueue.errors import DefinitionError, DuplicateHandler, SettingsError, UnknownHandler
@@ -23,7 +23,9 @@ class Registry:
     def __init__(self, handlers: Iterable[Handler[Any]] = (), *, lifespan: Lifespan | None = None) -> None:
         self._by_name: dict[str, Handler[Any]] = {}
         self.lifespan = lifespan
-        for handler in handlers:
+        for handler in cast(Iterable[object], handlers):
+            if not isinstance(handler, Handler):
+                raise DefinitionError(f"{handler!r} is not a handler; wrap it with make_job")
             if handler.name in self._by_name:
                 raise DuplicateHandler(handler.name)
             self._by_name[handler.name] = handler
@@ -85,7 +87,7 @@ def load_registry(location: str) -> Registry:
     module_name, _, attribute = location.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SettingsError("JOBS_REGISTRY", f"cannot import {module_name!r}: {error!r}") from error
     registry = getattr(module, attribute, None)
     if not isinstance(registry, Registry):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
 from pydantic_core import from_json, to_jsonable_python
 
 from jobqueue.errors import MalformedJob
-from jobqueue.job import Backoff, BackoffFunction, Envelope, Job, JobType, Keep, NewJob, exponential
+from jobqueue.job import Backoff, BackoffFunction, Envelope, Job, JobType, Keep, NewJob, exponential, fixed
 from jobqueue.policy import Policy
 
 _TYPES = frozenset(get_args(JobType))
@@ -137,7 +137,7 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
     """
     stored = options.get("backoff")
     if isinstance(stored, int | float) and not isinstance(stored, bool):
-        return Backoff("fixed", max(int(stored), 0))
+        return fixed(max(int(stored), 0))
     if not isinstance(stored, dict):
         return None
     fields = _object(stored)
@@ -147,7 +147,7 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
     if not isinstance(delay, int | float) or not isinstance(jitter, int | float):
         return None
     known: Literal["fixed", "exponential"] = "fixed" if kind == "fixed" else "exponential"
-    return Backoff(known, max(int(delay), 0), min(max(float(jitter), 0.0), 1.0))
+    return Backoff(kind=known, delay_ms=max(int(delay), 0), jitter=min(max(float(jitter), 0.0), 1.0))
 
 
 def encode_keep(keep: Keep) -> dict[str, int]:

@@ -5,6 +5,7 @@ Each works bare (`@make_job`), with options (`@make_job(attempts=5)`) and as a p
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, Unpack, overload
@@ -26,7 +27,7 @@ from jobqueue.policy import Policy, PolicyOptions
 
 P = TypeVar("P")
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f:]{1,200}")
+_NAME = re.compile(r"[^\x00-\x1f\x7f:\ud800-\udfff]{1,200}")
 
 
 class _Decorator(Protocol):
@@ -85,6 +86,8 @@ def make_singleton_job(
     """
     if on_busy not in ("skip", "wait"):
         raise DefinitionError(f"on_busy: must be 'skip' or 'wait', not {on_busy!r}")
+    if key is not None and not callable(key):
+        raise DefinitionError(f"key: must be a function of the payload, not {key!r}")
     return _build(function, Singleton(key=key, on_busy=on_busy), options)
 
 
@@ -122,8 +125,11 @@ def _build(function: Callable[..., Any] | None, pattern: Pattern, options: _Opti
 
 
 def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) -> Handler[Any]:
+    _check_function(function)
     policy_options: dict[str, Any] = dict(options)
-    name = policy_options.pop("name", None) or getattr(function, "__name__", None)
+    name = policy_options.pop("name", None)
+    if name is None:
+        name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DefinitionError(f"name: must be 1 to 200 characters without ':' or control characters, not {name!r}")
     adapter = payload_adapter(function)
@@ -135,6 +141,13 @@ def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) 
         payload=adapter,
         has_secrets=has_secrets(adapter),
     )
+
+
+def _check_function(function: object) -> None:
+    if not inspect.isroutine(function):
+        raise DefinitionError(f"{function!r} is not a function; a job's name is given as name=")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise DefinitionError(f"{function.__qualname__} is a generator function; a handler returns its result")
 
 
 makeJob = make_job

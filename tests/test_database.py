@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -66,6 +67,14 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> 
         parse_database_url(url)
 
     assert "hunter2" not in str(refusal.value)
+
+
+async def test_a_driver_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+
+    with pytest.raises(SettingsError, match=r"asyncpg: pip install 'jobqueue\[postgres\]'"):
+        async with open_database("postgresql://ada@127.0.0.1/jobs"):
+            pass
 
 
 async def test_the_address_of_a_database_does_not_show_its_password() -> None:
@@ -144,6 +153,38 @@ async def test_a_postgres_that_was_away_is_used_again_without_a_restart() -> Non
             await database.ping()
 
 
+async def test_a_host_that_takes_a_connection_and_never_answers_is_given_up() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        url = f"postgresql://ada@127.0.0.1:{port}/jobs"
+        async with open_database(url, connect_timeout_s=0.2) as database:
+            with pytest.raises(DatabaseUnavailable, match="does not answer"):
+                await database.ping()
+
+
+async def test_a_postgres_that_restarted_unnoticed_costs_no_call() -> None:
+    """The pool handed out a connection that the server had closed, and the next job failed for it."""
+    with running_postgres() as server, server.fresh_database() as url:
+        async with open_database(url) as database:
+            await database.ping()
+
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+
+            await database.ping()
+
+
+async def test_an_sqlite_file_in_a_folder_that_is_not_there_says_so() -> None:
+    """aiosqlite tries to open the file in a thread, which then broke when the event loop ended before it."""
+    async with open_database("sqlite:////nowhere/at/all.db") as database:
+        with pytest.raises(DatabaseUnavailable, match="there is no folder /nowhere/at"):
+            await database.ping()
+
+
 async def test_two_writers_of_one_sqlite_file_wait_for_each_other(sqlite_url: str) -> None:
     async with open_database(sqlite_url) as one, open_database(sqlite_url) as other:
         async with one.engine.begin() as connection:
@@ -210,9 +251,7 @@ async def test_upgrades_at_the_same_time_wait_for_one_another(database_url: str)
 async def test_every_branch_is_upgraded_and_a_failing_one_leaves_nothing(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
-    write_migration(
-        tmp_path / "50% other branch", "other", "op.create_table('other', sa.Column('id', sa.Integer()))"
-    )
+    write_migration(tmp_path / "50% other branch", "other", "op.create_table('other', sa.Column('id', sa.Integer()))")
     write_migration(tmp_path / "broken", "broken", "op.execute('this is no SQL')")
     branches = [FOLDER, tmp_path / "50% other branch"]
 

@@ -24,7 +24,6 @@ from jobqueue.cli.reload import Reloader, sources_of
 from jobqueue.cli.running import run_worker
 from jobqueue.cli.stopping import Stopper
 from jobqueue.database import open_database, upgrade
-from jobqueue.events import Event
 from jobqueue.logs import configure_logging
 from jobqueue.redis.embedded import EmbeddedRedis
 from jobqueue.settings import Settings
@@ -130,25 +129,17 @@ async def _run(settings: Settings, listening: socket.socket, stopper: Stopper, *
     async with open_app(settings) as app, open_database(settings.database_url) as database:
         set_default_app(app)
         server = HttpServer(create_app(app, database_ready=database.ping), listening)
-        if not is_restart:
+        if is_restart:
+            await run_worker(Worker(app), stopper, server)
+        else:
             _greet(settings, url_of(listening))
-            app.events.subscribe(_Heartbeat(app))
-        await run_worker(Worker(app), stopper, server)
+            await run_worker(Worker(app), stopper, server, when_started=lambda: _enqueue_heartbeat(app))
 
 
-class _Heartbeat:
-    """One heartbeat, as soon as the worker has started: a person sees at once that the whole path works."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-        self._task: asyncio.Task[None] | None = None
-
-    def __call__(self, event: Event) -> None:
-        if event.name == "worker.started" and "heartbeat" in self._app.registry.names:
-            self._task = asyncio.create_task(self._enqueue())
-
-    async def _enqueue(self) -> None:
-        stored = await self._app.enqueue_job("heartbeat")
+async def _enqueue_heartbeat(app: App) -> None:
+    """A person sees at once that the whole path works."""
+    if "heartbeat" in app.registry.names:
+        stored = await app.enqueue_job("heartbeat")
         _log.info("enqueued a heartbeat as job %s", stored.job_id)
 
 

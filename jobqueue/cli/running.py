@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from jobqueue.cli.http import HttpServer
 from jobqueue.cli.stopping import Stopper
 from jobqueue.worker import Worker
 
 
-async def run_worker(worker: Worker, stopper: Stopper, server: HttpServer | None = None) -> None:
+async def run_worker(
+    worker: Worker,
+    stopper: Stopper,
+    server: HttpServer | None = None,
+    when_started: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Start, wait until the stopper asks, and stop; where it urges meanwhile, stop at once.
 
-    Raises: what starting the worker raises; everything is stopped then too.
+    Raises: what starting the worker or `when_started` raises; everything is stopped then too.
     """
-    starting = asyncio.create_task(worker.start())
+    starting = asyncio.create_task(_start(worker, when_started))
     try:
         if server is not None:
             await server.start()
@@ -27,6 +33,12 @@ async def run_worker(worker: Worker, stopper: Stopper, server: HttpServer | None
         await asyncio.gather(*([server.stop()] if server is not None else []), worker.stop())
         hurrying.cancel()
         await asyncio.gather(hurrying, return_exceptions=True)
+
+
+async def _start(worker: Worker, when_started: Callable[[], Awaitable[None]] | None) -> None:
+    await worker.start()
+    if when_started is not None:
+        await when_started()
 
 
 async def _until(starting: asyncio.Task[None], stopper: Stopper) -> None:

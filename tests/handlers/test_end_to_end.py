@@ -103,7 +103,8 @@ async def test_a_receiver_that_is_down_is_switched_off_and_its_job_ends(
     assert after is not None
     assert not after.is_active
     assert len(receiver.requests) == 5
-    assert result == {"delivered": False, "skipped": f"subscription {subscription.id} is inactive"}
+    reason = f"subscription {subscription.id} is inactive"
+    assert result == {"delivered": False, "skipped": True, "reason": reason}
 
 
 async def test_a_database_that_is_away_fails_the_try_by_its_address_and_not_the_worker(
@@ -114,7 +115,7 @@ async def test_a_database_that_is_away_fails_the_try_by_its_address_and_not_the_
         worker = Worker(app)
         await worker.start()
         webhook = await app.enqueue_job(send_webhook, a_webhook("s1"), attempts=2, backoff=fixed(10))
-        with pytest.raises(JobFailed, match="/nowhere/jobs.db is not available"):
+        with pytest.raises(JobFailed, match=r"/nowhere/jobs\.db is not available"):
             await webhook.wait(WAIT_S)
         beat = await (await app.enqueue_job(heartbeat)).wait(WAIT_S)
         await worker.stop()

@@ -158,7 +158,7 @@ async def test_the_tries_of_one_job_carry_one_body_and_the_next_job_another(
 async def test_an_unknown_subscription_gets_no_call_and_no_event(send: Send, database: Database) -> None:
     result = await send("nobody")
 
-    assert result == WebhookSkipped(skipped="subscription nobody is unknown")
+    assert result == WebhookSkipped(reason="subscription nobody is unknown")
     assert await events(database) == []
 
 
@@ -174,7 +174,7 @@ async def test_five_failed_tries_disable_the_subscription_and_the_sixth_calls_no
         result = await send(subscription.id, attempts_made=5)
 
     assert log == [f"subscription {subscription.id} is disabled: 5 tries in a row have failed"]
-    assert result == WebhookSkipped(skipped=f"subscription {subscription.id} is inactive")
+    assert result == WebhookSkipped(reason=f"subscription {subscription.id} is inactive")
     assert len(receiver.requests) == len(await events(database)) == 5
 
 

@@ -11,9 +11,10 @@ import json
 import re
 import sys
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from tests.interop.golden_cases import CASES, GoldenCase
 from tests.interop.node_peer import NodePeer
@@ -31,17 +32,19 @@ SCHEDULED_ID = re.compile(r"^(repeat:.+):\d+$")
 Object = TypeAdapter(dict[str, JsonValue])
 
 
-class GoldenJob(BaseModel):
+@dataclass(frozen=True, slots=True)
+class GoldenJob:
     """A job hash with what differs from run to run named instead of shown.
 
     Times are `<ms>`; a stack keeps its first line; `opts` is parsed, its fields being in the order of a
     Lua table. All other fields are the bytes in Redis.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     state: str
     hash: dict[str, JsonValue]
+
+
+Job = TypeAdapter(GoldenJob)
 
 
 def normalise(raw: NodeRaw) -> GoldenJob:
@@ -80,7 +83,7 @@ def _first_line(stack: str) -> str:
 
 def read(title: str) -> GoldenJob:
     """The recorded job of that title."""
-    return GoldenJob.model_validate_json(_path(title).read_bytes())
+    return Job.validate_json(_path(title).read_bytes())
 
 
 def read_meta() -> dict[str, str]:
@@ -122,7 +125,7 @@ async def write_all(redis_url: str) -> None:
     async with NodePeer(redis_url, prefix) as node:
         for case in CASES:
             raw = await record(node, case)
-            _write(case.title, normalise(raw).model_dump(mode="json"))
+            _write(case.title, Job.dump_python(normalise(raw), mode="json"))
             _write(META, dict[str, JsonValue](sorted(raw.meta.items())))
         await node.wipe()
 

@@ -44,9 +44,7 @@ class NodePeer:
     Concurrency: calls may run at the same time; each has its own time limit.
     """
 
-    def __init__(
-        self, redis_url: str, prefix: str, queue: str = "jobs", *, call_limit_s: float = CALL_LIMIT_S
-    ) -> None:
+    def __init__(self, redis_url: str, prefix: str, queue: str = "jobs", *, call_limit_s: float = CALL_LIMIT_S) -> None:
         self.redis_url = redis_url
         self.prefix = prefix
         self.queue = queue
@@ -197,6 +195,14 @@ class NodePeer:
 
     async def resume(self) -> None:
         await self._call("resume")
+
+    async def set_global_concurrency(self, concurrency: int) -> None:
+        """At most so many jobs of the queue are active at once, over all workers."""
+        await self._call("setGlobalConcurrency", concurrency=concurrency)
+
+    async def set_global_rate_limit(self, most: int, duration_ms: int) -> None:
+        """At most so many jobs of the queue start within any such time, over all workers."""
+        await self._call("setGlobalRateLimit", max=most, durationMs=duration_ms)
 
     async def wipe(self) -> int:
         """Delete every key of the prefix, of all its queues, and return how many there were."""

@@ -25,9 +25,7 @@ class Board:
     http: httpx.AsyncClient
 
     async def jobs(self, state: str) -> list[Object]:
-        [queue] = OBJECTS.validate_python(
-            (await self._get("/api/queues", activeQueue="jobs", status=state))["queues"]
-        )
+        [queue] = OBJECTS.validate_python((await self._get("/api/queues", activeQueue="jobs", status=state))["queues"])
         return OBJECTS.validate_python(queue["jobs"])
 
     async def job(self, job_id: str) -> Object:
@@ -56,9 +54,7 @@ async def board(node: NodePeer) -> AsyncIterator[Board]:
         yield Board(http)
 
 
-async def test_it_lists_our_completed_job_with_its_value(
-    board: Board, node: NodePeer, settings: MakeSettings
-) -> None:
+async def test_it_lists_our_completed_job_with_its_value(board: Board, node: NodePeer, settings: MakeSettings) -> None:
     async with working(settings(), echo) as app:
         result = await app.enqueue_job(echo, {"to": "Zoë"})
         await node.wait_for_event("completed", result.job_id)
@@ -82,9 +78,7 @@ async def test_it_lists_our_failed_job_with_its_reason_and_stack(
     assert NO_ROUTE in stack
 
 
-async def test_it_shows_our_jobs_log_and_progress(
-    board: Board, node: NodePeer, settings: MakeSettings
-) -> None:
+async def test_it_shows_our_jobs_log_and_progress(board: Board, node: NodePeer, settings: MakeSettings) -> None:
     async with working(settings(), report) as app:
         result = await app.enqueue_job(report, 1)
         await node.wait_for_event("completed", result.job_id)
@@ -93,9 +87,7 @@ async def test_it_shows_our_jobs_log_and_progress(
     assert (await board.job(result.job_id))["progress"] == {"done": 1}
 
 
-async def test_it_shows_our_worker_by_name_and_once(
-    board: Board, node: NodePeer, settings: MakeSettings
-) -> None:
+async def test_it_shows_our_worker_by_name_and_once(board: Board, node: NodePeer, settings: MakeSettings) -> None:
     async with working(settings(), echo) as app:
         result = await app.enqueue_job(echo, 1)
         await node.wait_for_event("completed", result.job_id)

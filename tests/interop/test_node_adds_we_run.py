@@ -51,9 +51,7 @@ async def test_what_node_adds_is_our_payload_and_our_return_value_is_what_node_r
     assert (event.returnvalue, job.returnvalue, job.state) == (value, value, "completed")
 
 
-async def test_our_own_envelope_is_opened_when_node_writes_it(
-    watched: NodePeer, settings: MakeSettings
-) -> None:
+async def test_our_own_envelope_is_opened_when_node_writes_it(watched: NodePeer, settings: MakeSettings) -> None:
     job_id = await watched.add("echo", {"type": "adhoc", "payload": {"n": 1}})
 
     async with working(settings(), echo):
@@ -92,9 +90,7 @@ async def test_priorities_of_node_are_kept_lower_first_and_none_before_all(
     assert ran == ["first", "second", "third", "fourth"]
 
 
-async def test_a_lifo_job_of_node_overtakes_those_that_wait(
-    watched: NodePeer, settings: MakeSettings
-) -> None:
+async def test_a_lifo_job_of_node_overtakes_those_that_wait(watched: NodePeer, settings: MakeSettings) -> None:
     # given
     ran, note = _noting()
     await watched.add("note", "second")
@@ -109,13 +105,9 @@ async def test_a_lifo_job_of_node_overtakes_those_that_wait(
     assert ran == ["first", "second", "third"]
 
 
-async def test_attempts_and_backoff_are_those_that_node_asked_for(
-    watched: NodePeer, settings: MakeSettings
-) -> None:
+async def test_attempts_and_backoff_are_those_that_node_asked_for(watched: NodePeer, settings: MakeSettings) -> None:
     # given: the handler's own policy would say otherwise
-    job_id = await watched.add(
-        "succeed_third", None, {"attempts": 3, "backoff": {"type": "fixed", "delay": 150}}
-    )
+    job_id = await watched.add("succeed_third", None, {"attempts": 3, "backoff": {"type": "fixed", "delay": 150}})
 
     # when
     async with working(settings(), succeed_third):
@@ -147,9 +139,7 @@ async def test_a_job_that_fails_all_of_nodes_attempts_ends_failed_with_its_reaso
     assert (job.state, job.attempts_made, len(job.stacktrace)) == ("failed", 2, 2)
 
 
-async def test_a_job_without_attempts_is_tried_once_as_node_would(
-    watched: NodePeer, settings: MakeSettings
-) -> None:
+async def test_a_job_without_attempts_is_tried_once_as_node_would(watched: NodePeer, settings: MakeSettings) -> None:
     job_id = await watched.add("succeed_third", None)
 
     async with working(settings(), succeed_third):
@@ -204,9 +194,7 @@ async def test_a_scheduler_of_node_goes_on_while_only_our_worker_runs(
 ) -> None:
     # given
     ran, note = _noting()
-    await watched.upsert_scheduler(
-        "beat", {"every": 200}, {"name": "note", "data": "beat", "opts": {"attempts": 2}}
-    )
+    await watched.upsert_scheduler("beat", {"every": 200}, {"name": "note", "data": "beat", "opts": {"attempts": 2}})
 
     # when
     async with working(settings(), note):
@@ -227,9 +215,7 @@ async def test_a_cron_pattern_of_node_goes_on_while_only_our_worker_runs(
     watched: NodePeer, settings: MakeSettings
 ) -> None:
     # given: every second
-    await watched.upsert_scheduler(
-        "tick", {"pattern": "* * * * * *", "tz": "Europe/Berlin"}, {"name": "echo"}
-    )
+    await watched.upsert_scheduler("tick", {"pattern": "* * * * * *", "tz": "Europe/Berlin"}, {"name": "echo"})
 
     # when
     async with working(settings(), echo):
@@ -250,9 +236,7 @@ async def test_the_children_of_a_flow_run_first_and_their_values_reach_the_paren
     # given
     ran, note = _noting()
     children: list[JsonValue] = [{"name": "note", "data": n, "queueName": "jobs"} for n in (1, 2)]
-    flow = await watched.add_flow(
-        {"name": "note", "data": "parent", "queueName": "jobs", "children": children}
-    )
+    flow = await watched.add_flow({"name": "note", "data": "parent", "queueName": "jobs", "children": children})
 
     # when
     async with working(settings(), note):

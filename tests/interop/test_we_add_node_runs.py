@@ -33,12 +33,17 @@ async def once(ctx: JobContext) -> None:
     """One try, and nothing stays of it."""
 
 
+@make_job(name="ping")
+async def ping(ctx: JobContext) -> None:
+    """Takes nothing and returns nothing."""
+
+
 @make_superseding_job(name="sync", dedupe_key=lambda payload: "the-only-lane")
 async def sync(ctx: JobContext, payload: object) -> None:
     """A newer one stops the older one, where ours runs it."""
 
 
-REGISTRY = Registry([send_letter, once, sync])
+REGISTRY = Registry([send_letter, once, ping, sync])
 
 
 @pytest.fixture
@@ -81,14 +86,12 @@ async def test_a_failure_in_node_is_raised_where_we_wait(app: App, node: NodePee
 async def test_a_value_of_nothing_comes_back_as_none(app: App, node: NodePeer) -> None:
     await node.start_worker("none")
 
-    result = await app.enqueue_job(once)
+    result = await app.enqueue_job(ping)
 
     assert await result.wait(10) is None
 
 
-async def test_our_delayed_job_starts_in_node_after_its_time_and_not_before(
-    app: App, watched: NodePeer
-) -> None:
+async def test_our_delayed_job_starts_in_node_after_its_time_and_not_before(app: App, watched: NodePeer) -> None:
     # given
     await watched.start_worker("echo")
 
@@ -170,9 +173,7 @@ async def test_our_job_id_is_one_job_for_node_too(app: App, node: NodePeer) -> N
     assert (await node.counts())["waiting"] == 1
 
 
-async def test_many_jobs_of_ours_are_run_by_node_in_the_order_of_enqueueing(
-    app: App, watched: NodePeer
-) -> None:
+async def test_many_jobs_of_ours_are_run_by_node_in_the_order_of_enqueueing(app: App, watched: NodePeer) -> None:
     # given
     results = await app.enqueue_jobs([(send_letter, Letter(to=str(n))) for n in range(50)])
 

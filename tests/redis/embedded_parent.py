@@ -28,7 +28,9 @@ async def run(directory: Path, *, fork: bool) -> None:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         await stopped.wait()
-        # Still in use here: a worker that ends in good order writes its last results now.
+        # Still in use here: a worker that ends in good order writes its last results now. Redis acts on a signal
+        # at its next tick, up to 100 ms later, so look after that.
+        await asyncio.sleep(0.5)
         answer = await answer_to_ping(server.socket_path)
         sys.stdout.write(f"{answer}\n")
 

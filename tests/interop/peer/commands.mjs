@@ -35,6 +35,12 @@ export const commands = {
   clean: (session, { graceMs = 0, limit = 1000, state, ...at }) => session.queue(at).clean(graceMs, limit, state),
   pause: (session, at) => session.queue(at).pause(),
   resume: (session, at) => session.queue(at).resume(),
+  setGlobalConcurrency: async (session, { concurrency, ...at }) => {
+    await session.queue(at).setGlobalConcurrency(concurrency);
+  },
+  setGlobalRateLimit: async (session, { max, durationMs, ...at }) => {
+    await session.queue(at).setGlobalRateLimit(max, durationMs);
+  },
 };
 
 async function addFlow(producer, flow) {
