@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Final, Literal
 
 from jobqueue.app import App
 from jobqueue.clock import now_ms
-from jobqueue.database import open_database, pending
+from jobqueue.database import open_database, parse_database_url, pending
 from jobqueue.errors import DatabaseUnavailable, QueueVersionError, RedisError
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
@@ -27,7 +28,7 @@ MAX_SCANNED: Final = 1_000_000
 
 _SCAN_COUNT = 1_000
 _DISTRIBUTION = "jobqueue"
-_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?(==[^;\s]+)?([^;]*)(;.*)?")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==(?P<pinned>\S+))?")
 _GLOB = re.compile(r"([\\*?\[\]])")
 
 
@@ -62,23 +63,30 @@ def _check_packages() -> Iterator[Check]:
     try:
         requirements = metadata.requires(_DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        yield Check(
-            "packages", "warning", "jobqueue runs, but is not installed", "Install it with pip install jobqueue."
-        )
+        yield Check("packages", "warning", "jobqueue runs, but is not installed", "Install it with pip.")
         return
-    needed = [found for line in requirements if (found := _REQUIREMENT.match(line)) and "extra" not in (found[4] or "")]
-    for found in needed:
-        name, pinned = found[1], (found[2] or "").removeprefix("==")
+    present: list[str] = []
+    for name, pinned in _needed(requirements):
+        wanted = f"{name}=={pinned}" if pinned else name
         try:
-            present = metadata.version(name)
+            version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield Check(f"package {name}", "error", "is not installed", f"pip install '{name}{found[2] or ''}'")
+            yield Check(f"package {name}", "error", "is not installed", f"Run pip install '{wanted}'.")
             continue
-        if pinned and present != pinned:
-            detail = f"{present} is installed, {pinned} is needed: its scripts are what goes over the wire"
-            yield Check(f"package {name}", "error", detail, f"pip install '{name}=={pinned}'")
-        else:
-            yield Check(f"package {name}", "ok", present)
+        present.append(f"{name} {version}")
+        if pinned and version != pinned:
+            detail = f"{version} is installed, {pinned} is needed: its scripts are what goes over the wire"
+            yield Check(f"package {name}", "error", detail, f"Run pip install '{wanted}'.")
+    yield Check("packages", "ok", ", ".join(sorted(present)))
+
+
+def _needed(requirements: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Name and pinned version of each requirement that is no extra's."""
+    for requirement in requirements:
+        wanted, _, marker = requirement.partition(";")
+        found = _REQUIREMENT.match(wanted)
+        if found is not None and "extra" not in marker:
+            yield found["name"], found["pinned"]
 
 
 # Redis
@@ -163,12 +171,13 @@ async def _check_orphans(queue: Queue) -> Check:
     seen, orphans = 0, list[str]()
     async for batch in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*"):
         seen += len(batch)
-        orphans += [key for key in batch if await _is_orphan(queue, key)]
+        lost = await asyncio.gather(*(_is_orphan(queue, key) for key in batch))
+        orphans += [key for key, is_lost in zip(batch, lost, strict=True) if is_lost]
     if not orphans:
         return Check(name, "ok", f"{seen}, none without an owner")
     detail = f"{len(orphans)} of {seen} have no owner: {', '.join(orphans[:3])}{', …' if len(orphans) > 3 else ''}"
-    expiring = "Delete them with UNLINK while no worker runs; those that have a TTL also end by themselves."
-    return Check(name, "warning", detail, expiring)
+    advice = "Delete them with UNLINK while no worker runs; those with a TTL also end by themselves."
+    return Check(name, "warning", detail, advice)
 
 
 async def _scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
@@ -196,6 +205,9 @@ async def _is_orphan(queue: Queue, key: str) -> bool:
 
 
 async def _check_database(database_url: str, version_locations: Sequence[Path]) -> Check:
+    missing_file = _missing_file(database_url)
+    if missing_file is not None:
+        return Check("database", "error", f"there is no file {missing_file}", "Run jobqueue db upgrade.")
     async with open_database(database_url) as database:
         try:
             missing = await pending(database, version_locations)
@@ -206,3 +218,12 @@ async def _check_database(database_url: str, version_locations: Sequence[Path]) 
             detail = f"{database.address} lacks {', '.join(missing)}"
             return Check("database", "error", detail, "Run jobqueue db upgrade.")
         return Check("database", "ok", f"{database.address} is up to date")
+
+
+def _missing_file(database_url: str) -> Path | None:
+    """The file of an SQLite database, where it is not there: a look must not make it."""
+    url = parse_database_url(database_url)
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    path = Path(url.database)
+    return None if path.exists() else path

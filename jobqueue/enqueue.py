@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from jobqueue import wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
     ConnectionLost,
+    EnqueueError,
     InvalidOption,
     InvalidPayload,
     OutcomeUnknown,
@@ -54,28 +55,29 @@ class Enqueuer:
 
         Raises: EnqueueError, before anything is written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
         """
-        return await self._add(self.encode(handler, payload, options or {}, created_by))
+        return await self._add(self.encode(handler, payload, check_options(options or {}), created_by))
 
     async def enqueue_many(self, items: Iterable[Item], options: EnqueueOptions) -> list[Enqueued]:
         """Store many jobs, one round trip for each batch of 1,000.
 
         A list or tuple is checked wholly before its first job is written; another iterable batch by batch.
-        Raises: as `enqueue`; an invalid payload's fields carry its position.
+        Raises: as `enqueue`; an EnqueueError says the position.
         """
-        if options.get("job_id") is not None:
+        asked = check_options(options)
+        if asked.job_id is not None:
             raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
         results: list[Enqueued] = []
-        for batch in _batches(self._encode_each(items, options), whole=isinstance(items, list | tuple)):
+        for batch in _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple)):
             results += await asyncio.gather(*map(self._add, batch))
         return results
 
     def encode(
-        self, handler: Handler[Any] | str, payload: Any, options: EnqueueOptions, created_by: str | None = None
+        self, handler: Handler[Any] | str, payload: Any, asked: CheckedOptions, created_by: str | None = None
     ) -> NewJob:
         """The job as it would be stored. Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption."""
         known = self.registry.get(handler) if isinstance(handler, str) else self.registry.current(handler)
-        asked, policy = check_options(options), known.policy
-        valid = _validate(known, payload)
+        policy = known.policy
+        valid = _validate(known, payload, as_json=isinstance(handler, str))
         lane = _dedupe_key(known, valid)
         envelope = Envelope(None, dedupe_key=lane, created_by=created_by, timeout_ms=asked.timeout_ms)
         now = now_ms()
@@ -93,13 +95,12 @@ class Enqueuer:
             lane=lane,
         )
 
-    def _encode_each(self, items: Iterable[Item], options: EnqueueOptions) -> Iterator[NewJob]:
-        for position, (handler, payload) in enumerate(items):
+    def _encode_each(self, items: Iterable[Item], asked: CheckedOptions) -> Iterator[NewJob]:
+        for position, item in enumerate(items):
             try:
-                yield self.encode(handler, payload, options)
-            except InvalidPayload as error:
-                at = {f"[{position}].{field}": problem for field, problem in error.field_errors.items()}
-                raise InvalidPayload(error.handler, at) from error
+                yield self.encode(*_pair(item), asked)
+            except EnqueueError as error:
+                raise error.at(position) from None
 
     def _encode_payload(self, handler: Handler[Any], payload: Any) -> str:
         if handler.payload is None:
@@ -132,21 +133,46 @@ class Enqueuer:
                 return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
 
 
+def _pair(item: object) -> Item:
+    """Raises: EnqueueError where the item is something else than (handler, payload)."""
+    match item:
+        case (Handler() | str() as handler, payload):
+            return cast(Item, (handler, payload))
+        case _:
+            raise EnqueueError(f"must be a pair (handler, payload), not {type(item).__name__}")
+
+
 def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
     source = iter(list(jobs)) if whole else jobs
     while batch := list(islice(source, BATCH)):
         yield batch
 
 
-def _validate(handler: Handler[Any], payload: Any) -> Any:
+def _validate(handler: Handler[Any], payload: Any, *, as_json: bool) -> Any:
+    """A payload for a handler that is only named may be JSON, which strict types read differently."""
     if handler.payload is None:
         if payload is not None:
-            raise InvalidPayload(handler.name, {"payload": f"this handler takes none, but got {payload!r:.100}"})
+            raise InvalidPayload(handler.name, {"payload": f"this handler takes none, not {type(payload).__name__}"})
         return None
     try:
         return handler.payload.validate_python(payload)
     except ValidationError as error:
+        if as_json and _is_json(payload):
+            return _validate_json(handler, payload)
         raise InvalidPayload(handler.name, field_errors(error)) from error
+
+
+def _is_json(payload: Any) -> bool:
+    return isinstance(payload, dict | list | str | int | float | bool | None)
+
+
+def _validate_json(handler: Handler[Any], payload: Any) -> Any:
+    try:
+        return None if handler.payload is None else handler.payload.validate_json(wire.encode_json(payload))
+    except ValidationError as error:
+        raise InvalidPayload(handler.name, field_errors(error)) from error
+    except ValueError as error:
+        raise InvalidPayload(handler.name, {"payload": f"is not JSON: {error}"}) from error
 
 
 def field_errors(error: ValidationError) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class JobqueueError(Exception):
     """Something in jobqueue went wrong."""
@@ -41,7 +43,15 @@ class DuplicateHandler(DefinitionError):
 
 
 class EnqueueError(JobqueueError):
-    """The job was refused before anything was written."""
+    """The job was refused before anything was written. `position` is its place among many."""
+
+    position: int | None = None
+
+    def at(self, position: int) -> Self:
+        """The same error, of the job at that place."""
+        self.position = position
+        self.args = (f"[{position}] {self}",)
+        return self
 
 
 class UnknownHandler(EnqueueError):

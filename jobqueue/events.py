@@ -65,5 +65,5 @@ class Events:
         for listener in self._listeners:
             try:
                 listener(event)
-            except Exception:
+            except BaseException:  # also a SystemExit or CancelledError, which would end the slot that told it
                 _log.exception("the listener %r failed at %s", listener, event.name)

@@ -61,7 +61,7 @@ def _call_key(name: str, function: PayloadFunction, payload: Any) -> str:
     try:
         key: Any = function(payload)
     except Exception as error:
-        raise ValueError(f"its {name} raised {error!r}") from error
+        raise ValueError(f"its {name} raised {type(error).__name__}") from error
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise ValueError(f"its {name} must give a text of 1 to {MAX_KEY_LENGTH} characters, not {key!r:.100}")
     return key

@@ -29,6 +29,7 @@ NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
 
 DAY_S = 24 * 60 * 60
 MAX_PRIORITY = 2_097_151
+MAX_ATTEMPTS = 1_000_000
 MAX_DELAY_MS = 50 * 365 * DAY_S * 1000
 _DOUBLINGS = 50
 _EXACT = ConfigDict(extra="forbid")
@@ -193,7 +194,7 @@ class Job:
     def attempts(self) -> int:
         """Total tries that the job has; a foreign job may say 0, which means 1."""
         attempts = self.options.get("attempts")
-        return max(attempts, 1) if isinstance(attempts, int) else 1
+        return min(max(attempts, 1), MAX_ATTEMPTS) if isinstance(attempts, int) else 1
 
     @property
     def slot_ms(self) -> int:

@@ -42,10 +42,12 @@ class QueueKeys:
         """hash: count, prevTS, prevCount; the per-minute points are the list beside it, `:data`."""
         return f"{self.base}metrics:{state}"
 
-    def client_name(self, worker: str | None) -> str:
-        """What a connection calls itself, so that Node's getWorkers finds it (Source: Node QueueBase.clientName)."""
-        queue = base64.b64encode(self.queue.encode()).decode()
-        return f"{self.prefix}:{queue}" + (f":w:{worker}" if worker else "")
+    def client_name(self, worker: str) -> str:
+        """What a worker's blocking connection calls itself, so that Node's getWorkers finds it.
+
+        Source: Node create-backend, QueueGetters.getWorkers.
+        """
+        return f"{self.prefix}:{base64.b64encode(self.queue.encode()).decode()}:w:{worker}"
 
     # Ours: three parts (`job:<kind>:<id>`), which Node's removeOrphanedJobs passes over
 

@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, get_type_hints
+from typing import Any, get_type_hints
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions, fixed
-
-MAX_ATTEMPTS: Final = 1_000_000
+from jobqueue.job import MAX_ATTEMPTS, MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions, fixed
 
 _KNOWN = frozenset(get_type_hints(EnqueueOptions))
 _INTEGER = re.compile(r"-?\d+")

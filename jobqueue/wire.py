@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import msgpack
 from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
 from pydantic_core import from_json, to_jsonable_python
 
 from jobqueue.errors import MalformedJob
-from jobqueue.job import Backoff, BackoffFunction, Envelope, Job, JobType, Keep, NewJob, exponential, fixed
+from jobqueue.job import (
+    MAX_DELAY_MS,
+    Backoff,
+    BackoffFunction,
+    Envelope,
+    Job,
+    JobType,
+    Keep,
+    NewJob,
+    exponential,
+    fixed,
+)
 from jobqueue.policy import Policy
 
 _TYPES = frozenset(get_args(JobType))
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
 _FALLBACK_BACKOFF = exponential(5_000)
+_MAYBE_DEEP = 150
+_EXACT = 2**53
 
 
 # JSON
 
 
 def encode_json(value: Any) -> str:
-    """Any JSON value, pydantic model, dataclass or common type, as JSON that Node reads.
+    """Any JSON value, pydantic model, dataclass or common type, as JSON that Node reads and we can read again.
 
     Raises: ValueError where that is impossible (NaN, a lone surrogate, a cycle, too deep, an unknown type).
     """
@@ -33,28 +46,46 @@ def encode_json(value: Any) -> str:
         text.encode()
     except (TypeError, RecursionError, UnicodeEncodeError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
+    if text.count("[") + text.count("{") > _MAYBE_DEEP:
+        decode_json(f"[[{text}]]")  # inside the job's data it lies deeper, and the reader has a limit
     return text
 
 
 def _jsonable(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, SecretBytes):
-        return value.get_secret_value().decode()
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="python", by_alias=True)
+        return value.model_dump(mode="json", by_alias=True)
     return to_jsonable_python(value, by_alias=True)
 
 
 def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
     """A validated payload as JSON, secrets in clear. Raises: ValueError."""
-    mode: Literal["json", "python"] = "python" if has_secrets else "json"
-    return encode_json(adapter.dump_python(payload, mode=mode, by_alias=True, round_trip=True, warnings=False))
+    if not has_secrets:
+        return encode_json(adapter.dump_python(payload, mode="json", by_alias=True, round_trip=True, warnings=False))
+    dumped = adapter.dump_python(payload, mode="python", by_alias=True, round_trip=True, warnings=False)
+    return encode_json(to_jsonable_python(_reveal(dumped)))
+
+
+def _reveal(value: Any) -> Any:
+    """The same value with its secrets in clear."""
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case SecretBytes():
+            return value.get_secret_value()
+        case dict():
+            return {name: _reveal(one) for name, one in _object(value).items()}
+        case list() | tuple() | set() | frozenset():
+            return [_reveal(one) for one in cast(Iterable[Any], value)]
+        case _:
+            return value
 
 
 def decode_json(text: str) -> Any:
     """Raises: ValueError where the text is not JSON or nested too deep."""
-    return from_json(text, allow_inf_nan=False)
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except TypeError as error:  # what it says of a lone surrogate
+        raise ValueError("the text is not valid UTF-8") from error
 
 
 # Job data
@@ -76,16 +107,17 @@ def decode_data(text: str) -> Envelope:
     """Our envelope; data of a foreign producer is the payload itself. Raises: ValueError."""
     data = decode_json(text)
     fields = _object(data)
-    if fields.get("type") not in _TYPES:
+    kind = fields.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
         return Envelope(payload=data)
-    timeout_ms = fields.get("timeoutMs")
+    timeout_ms = _whole(fields.get("timeoutMs"))
     return Envelope(
         payload=fields.get("payload"),
-        type=fields["type"],
+        type=cast(JobType, kind),
         id=_text_or_none(fields.get("id")),
         dedupe_key=_text_or_none(fields.get("dedupeKey")),
         created_by=_text_or_none(fields.get("createdBy")),
-        timeout_ms=timeout_ms if isinstance(timeout_ms, int) and timeout_ms > 0 else None,
+        timeout_ms=timeout_ms if timeout_ms and timeout_ms > 0 else None,
     )
 
 
@@ -97,6 +129,13 @@ def _object(value: Any) -> dict[str, Any]:
 def _array(value: Any) -> list[Any]:
     """An array as it is; empty where the value is something else."""
     return cast(Any, value) if isinstance(value, list) else []
+
+
+def _whole(value: Any) -> int | None:
+    """A number that every side holds exactly, as an int; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_EXACT <= value <= _EXACT:
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -136,18 +175,19 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
     A kind that we do not know (Node's custom strategies) is the handler's to decide.
     """
     stored = options.get("backoff")
-    if isinstance(stored, int | float) and not isinstance(stored, bool):
-        return fixed(max(int(stored), 0))
-    if not isinstance(stored, dict):
-        return None
+    fixed_ms = _whole(stored)
+    if fixed_ms is not None:
+        return fixed(max(fixed_ms, 0))
     fields = _object(stored)
-    kind, delay, jitter = fields.get("type"), fields.get("delay", 0), fields.get("jitter", 0)
+    if not fields:
+        return None
+    kind, jitter = fields.get("type"), fields.get("jitter", 0)
     if policy is not None and (fields.get("function") or kind not in ("fixed", "exponential")):
         return policy.backoff
-    if not isinstance(delay, int | float) or not isinstance(jitter, int | float):
-        return None
-    known: Literal["fixed", "exponential"] = "fixed" if kind == "fixed" else "exponential"
-    return Backoff(kind=known, delay_ms=max(int(delay), 0), jitter=min(max(float(jitter), 0.0), 1.0))
+    delay_ms = min(max(_whole(fields.get("delay")) or 0, 0), MAX_DELAY_MS)
+    share = min(max(jitter, 0.0), 1.0) if isinstance(jitter, int | float) else 0.0
+    make = fixed if kind == "fixed" else exponential
+    return make(delay_ms, jitter=share)
 
 
 def encode_keep(keep: Keep) -> dict[str, int]:
@@ -157,15 +197,19 @@ def encode_keep(keep: Keep) -> dict[str, int]:
     return encoded
 
 
-def decode_keep(option: Any, default: Keep) -> dict[str, Any]:
-    """removeOnComplete / removeOnFail of a job in the form of the scripts. Source: Node getKeepJobs."""
-    if option is None:
-        return encode_keep(default)
-    if isinstance(option, dict):
-        return cast(dict[str, Any], option)
+def decode_keep(option: Any, default: Keep) -> dict[str, int]:
+    """removeOnComplete / removeOnFail of a job in the form of the scripts; the default where it is none of theirs.
+
+    Source: Node getKeepJobs.
+    """
     if isinstance(option, bool):
         return {"count": 0 if option else -1}
-    return {"count": int(option)}
+    count = _whole(option)
+    if count is not None:
+        return {"count": count}
+    fields = {name: _whole(value) for name, value in _object(option).items() if name in ("age", "count", "limit")}
+    kept = {name: number for name, number in fields.items() if number is not None}
+    return kept or encode_keep(default)
 
 
 # Jobs
@@ -266,7 +310,7 @@ def _decode(fields: Mapping[str, str], name: str, decode: Any, default: str) -> 
     text = fields.get(name) or default
     try:
         return decode(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise MalformedJob(f"field {name!r} cannot be read: {error}") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -44,9 +44,7 @@ def enqueue(
     run_at: Annotated[str | None, typer.Option(help="Run it then: 2030-01-31T09:00:00+01:00.")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 2097151; 0 goes first, then 1, …")] = None,
     attempts: Annotated[int | None, typer.Option(help="Tries in all.")] = None,
-    backoff_ms: Annotated[
-        int | None, typer.Option(help="Wait before the second try; doubles with each one.")
-    ] = None,
+    backoff_ms: Annotated[int | None, typer.Option(help="Wait before the second try; doubles with each one.")] = None,
     timeout_ms: Annotated[int | None, typer.Option(help="Time limit of each try.")] = None,
     job_id: Annotated[str | None, typer.Option(help="Your own id: a second job with it is not stored.")] = None,
     queue: Annotated[str | None, typer.Option(help="Queue; else the handler's, else JOBS_QUEUE.")] = None,
@@ -66,7 +64,7 @@ def enqueue(
         "job_id": job_id,
         "queue": queue,
     }
-    options = EnqueueOptions(**{option: value for option, value in asked.items() if value is not None})
+    options = cast(EnqueueOptions, {option: value for option, value in asked.items() if value is not None})
     value = _parse(name, sys.stdin.read() if payload == "-" else payload)
     app = open_app(load_settings(jobs_registry=registry))
     run(_enqueue(app, name, value, options, wait, as_json))

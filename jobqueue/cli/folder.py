@@ -81,7 +81,8 @@ class DevFolder:
             lines = shlex.split(self._shared.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        return dict(line.partition("=")[::2] for line in lines)
+        parts = (line.partition("=") for line in lines)
+        return {name: value for name, _, value in parts}
 
     def _is_held(self) -> bool:
         try:
@@ -111,9 +112,7 @@ def current() -> DevFolder:
 def _new_key() -> str:
     # handlers.webhooks has the same, but a service's own package `handlers` would be hidden by importing it here.
     key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return pem.decode("ascii")
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from board.errors import Refused
-from board.health import health_routes
+from board.health import Check, health_routes
 from jobqueue.app import App
 from jobqueue.cli.http import HttpServer, listen
 from jobqueue.database import open_database
@@ -24,7 +24,7 @@ async def health_served(app: App, port: int) -> AsyncGenerator[None]:
     """Answer on 127.0.0.1 for the length of the block. Raises: CannotListen."""
     with listen(HOST, port, option="--health-port") as listening:
         async with open_database(app.settings.database_url) as database:
-            checks = {"Redis": Inspector(app).ping, "the database": database.ping}
+            checks: dict[str, Check] = {"Redis": Inspector(app).ping, "the database": database.ping}
             routes = health_routes(checks)
             server = HttpServer(Starlette(routes=routes, exception_handlers={Refused: _not_ready}), listening)
             await server.start()
@@ -35,6 +35,4 @@ async def health_served(app: App, port: int) -> AsyncGenerator[None]:
 
 
 async def _not_ready(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    problem = error.problem
-    return JSONResponse({"error": problem.error, "message": problem.message}, problem.status)
+    return JSONResponse({"error": "unavailable", "message": str(error)}, 503)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from watchfiles import Change, DefaultFilter, awatch
+from watchfiles import Change, DefaultFilter, watch
 
 from jobqueue.cli.folder import NAME
 from jobqueue.cli.stopping import Stopper
@@ -95,7 +96,8 @@ class Reloader:
 
     async def _start(self, is_restart: bool) -> Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jobqueue.cli", *self._command(is_restart)),
+            # -B: a .pyc is told from its source by size and second, too coarse for code that changes right now.
+            *(sys.executable, "-B", "-m", "jobqueue.cli", *self._command(is_restart)),
             stdin=PIPE,
             pass_fds=self._pass_fds,
             process_group=0,
@@ -124,14 +126,27 @@ class Reloader:
 
     def _watches(self) -> list[Coroutine[Any, Any, None]]:
         folder, config = self._sources.folder, self._sources.config
-        watches = [self._watch(folder, recursive=True)]
+        watches: list[Coroutine[Any, Any, None]] = [self._watch(folder, recursive=True)]
         if config is not None and not config.is_relative_to(folder):
             watches.append(self._watch(config.parent, recursive=False))
         return watches
 
     async def _watch(self, folder: Path, *, recursive: bool) -> None:
-        changes = awatch(folder, watch_filter=self._sources.matter, debounce=_DEBOUNCE_MS, recursive=recursive)
-        async for batch in changes:
-            names = sorted({Path(path).name for _, path in batch})
-            _log.info("changed: %s; starting anew", ", ".join(names[:5]))
-            self._changed.set()
+        loop, over = asyncio.get_running_loop(), threading.Event()
+
+        def follow() -> None:
+            matter = self._sources.matter
+            batches = watch(
+                folder, watch_filter=matter, debounce=_DEBOUNCE_MS, stop_event=over, recursive=recursive
+            )
+            for batch in batches:
+                loop.call_soon_threadsafe(self._tell, sorted({Path(path).name for _, path in batch}))
+
+        try:
+            await asyncio.to_thread(follow)
+        finally:
+            over.set()
+
+    def _tell(self, names: Sequence[str]) -> None:
+        _log.info("changed: %s; starting anew", ", ".join(names))
+        self._changed.set()

@@ -56,9 +56,7 @@ def add(
     url: Annotated[str, typer.Option(help="Where to send; http and private addresses only where local.")],
     model: Annotated[str, typer.Option(help="Of which model's changes to tell.")],
     owner: Annotated[str, typer.Option(help="Whose subscription it is.")] = "admin",
-    secret: Annotated[
-        str | None, typer.Option(help="Sign with this whsec_… secret too (Standard Webhooks).")
-    ] = None,
+    secret: Annotated[str | None, typer.Option(help="Sign with this whsec_… secret too (Standard Webhooks).")] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Make a secret and print it once.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -38,9 +38,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(
-    queue: Annotated[
-        list[str] | None, typer.Option(help="Serve this queue; may be given more than once.")
-    ] = None,
+    queue: Annotated[list[str] | None, typer.Option(help="Serve this queue; may be given more than once.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Jobs at once in each queue.")] = None,
     name: Annotated[str | None, typer.Option(help="The worker's name; host and process id otherwise.")] = None,
     health_port: Annotated[

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from jobqueue.errors import RedisReplyError, RedisUnavailable
 from jobqueue.redis.connection import Argument, Connection, Reply, open_connection, pack
@@ -48,6 +48,7 @@ class Client:
         self._on_push = on_push
         self._connection: Connection | None = None
         self._opening: asyncio.Task[Connection] | None = None
+        self._loading: dict[str, asyncio.Future[Reply]] = {}
         self._closed = False
 
     @property
@@ -73,8 +74,18 @@ class Client:
         except RedisReplyError as error:
             if error.code != "NOSCRIPT":
                 raise
-        await self.call("SCRIPT", "LOAD", script.text)
+        await self._load(script)
         return await self.call(*evalsha)
+
+    async def _load(self, script: Script) -> None:
+        """Callers that find the script missing at the same time share one load."""
+        loading = self._loading.get(script.sha)
+        if loading is None:
+            loading = asyncio.ensure_future(self.call("SCRIPT", "LOAD", script.text))
+            loading.add_done_callback(_mark_as_seen)
+            loading.add_done_callback(lambda _: self._loading.pop(script.sha, None))
+            self._loading[script.sha] = loading
+        await asyncio.shield(loading)
 
     async def connect(self) -> Connection:
         """The open connection; callers that come while it is being opened share the attempt.
@@ -114,7 +125,7 @@ class Client:
             self._opening = None
 
 
-def _mark_as_seen(task: asyncio.Task[Connection]) -> None:
+def _mark_as_seen(task: asyncio.Future[Any]) -> None:
     """Where every caller has given up, nobody else would look at the error."""
     if not task.cancelled():
         task.exception()

@@ -60,8 +60,13 @@ def admit(job: Job, registry: Registry) -> Admitted | Failed:
 
 
 def _validate(handler: Handler[Any], payload: Any) -> Any:
-    """As JSON, so that strict types take what JSON has for them. Raises: ValidationError, ValueError."""
-    return None if handler.payload is None else handler.payload.validate_json(wire.encode_json(payload))
+    """As JSON, so that strict types take what JSON has for them, and by either name of a field that has two.
+
+    Raises: ValidationError, ValueError.
+    """
+    if handler.payload is None:
+        return None
+    return handler.payload.validate_json(wire.encode_json(payload), by_alias=True, by_name=True)
 
 
 def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:

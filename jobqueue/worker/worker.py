@@ -144,7 +144,7 @@ class Worker:
     async def _open_line(self, queue_name: str, resources: Resources) -> Line:
         settings, registry = self.app.settings, self.app.registry
         keys = QueueKeys(settings.jobs_prefix, queue_name)
-        client = self.app.new_client(keys.client_name(None))
+        client = self.app.new_client()  # unnamed: Node counts each named connection as a worker
         self._opened.push_async_callback(client.close)
         queue = Queue(client, keys)
         await until_answered(queue.check_version, self._reporter.redis_lost)
