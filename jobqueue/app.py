@@ -102,10 +102,11 @@ class App:
 
 @dataclass(slots=True)
 class _Default:
-    """The app behind the module-level functions, and the loop that it opened on."""
+    """The app behind the module-level functions, and the loop that it opened on. `given` where a service set it."""
 
     app: App | None = None
     loop: asyncio.AbstractEventLoop | None = None
+    given: bool = False
 
 
 _default = _Default()
@@ -113,19 +114,20 @@ _default = _Default()
 
 def set_default_app(app: App | None) -> None:
     """Make `app` the one that the module-level functions use; None goes back to one made from the environment."""
-    _default.app, _default.loop = app, None
+    _default.app, _default.loop, _default.given = app, None, app is not None
 
 
 def default_app() -> App:
     """The app of the module-level functions, made from the environment at the first call on the running loop.
 
-    Raises: SettingsError; JobqueueError where it was opened on another loop that still runs.
+    Raises: SettingsError; JobqueueError where the app belongs to another loop that still runs, or was given.
     """
     loop = asyncio.get_running_loop()
-    if _default.app is None or (_default.loop is not None and _default.loop.is_closed()):
+    if _default.loop is not None and _default.loop.is_closed() and not _default.given:
+        _default.app = None
+    if _default.app is None:
         settings = Settings.load()
-        _default.app = App(load_registry(settings.jobs_registry), settings)
-        _default.loop = loop
+        _default.app, _default.loop = App(load_registry(settings.jobs_registry), settings), loop
     if _default.loop is None:
         _default.loop = loop
     if _default.loop is not loop:
@@ -135,7 +137,8 @@ def default_app() -> App:
 
 async def close_default_app() -> None:
     """Close the connections of the module-level functions; the next call opens them again."""
-    app, _default.app, _default.loop = _default.app, None, None
+    app = _default.app
+    set_default_app(None)
     if app is not None:
         await app.close()
 

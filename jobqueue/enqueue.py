@@ -75,7 +75,7 @@ class Enqueuer:
         self, handler: Handler[Any] | str, payload: Any, asked: CheckedOptions, created_by: str | None = None
     ) -> NewJob:
         """The job as it would be stored. Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption."""
-        known = self.registry.get(handler) if isinstance(handler, str) else self.registry.current(handler)
+        known = self._known(handler)
         policy = known.policy
         valid = _validate(known, payload, as_json=isinstance(handler, str))
         lane = _dedupe_key(known, valid)
@@ -94,6 +94,14 @@ class Enqueuer:
             ),
             lane=lane,
         )
+
+    def _known(self, handler: object) -> Handler[Any]:
+        """The handler as it is registered, where its policy may be a configured one."""
+        if isinstance(handler, str):
+            return self.registry.get(handler)
+        if not isinstance(handler, Handler):
+            raise InvalidOption("handler", f"must be a handler or its name, not {handler!r:.100}; see make_job")
+        return self.registry.current(cast(Any, handler))
 
     def _encode_each(self, items: Iterable[Item], asked: CheckedOptions) -> Iterator[NewJob]:
         for position, item in enumerate(items):
@@ -135,11 +143,10 @@ class Enqueuer:
 
 def _pair(item: object) -> Item:
     """Raises: EnqueueError where the item is something else than (handler, payload)."""
-    match item:
-        case (Handler() | str() as handler, payload):
-            return cast(Item, (handler, payload))
-        case _:
-            raise EnqueueError(f"must be a pair (handler, payload), not {type(item).__name__}")
+    pair: tuple[Any, ...] = cast(Any, item) if isinstance(item, tuple) else ()
+    if len(pair) != 2:
+        raise EnqueueError(f"must be a pair (handler, payload), not {item!r:.100}")
+    return pair
 
 
 def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
@@ -15,6 +16,8 @@ from jobqueue.errors import DefinitionError
 from jobqueue.policy import Policy
 
 MAX_KEY_LENGTH: Final = 1_000
+
+_UNSENDABLE = re.compile(r"[\ud800-\udfff]")
 
 P = TypeVar("P")
 
@@ -64,6 +67,8 @@ def _call_key(name: str, function: PayloadFunction, payload: Any) -> str:
         raise ValueError(f"its {name} raised {type(error).__name__}") from error
     if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise ValueError(f"its {name} must give a text of 1 to {MAX_KEY_LENGTH} characters, not {key!r:.100}")
+    if _UNSENDABLE.search(key):
+        raise ValueError(f"its {name} gave {key!r:.100}, which is not valid Unicode")
     return key
 
 

@@ -24,6 +24,8 @@ State = Literal[
 ]
 JobType = Literal["adhoc", "cron", "cronTrigger"]
 
+QUEUE_NAME = r"[^:{}\x00-\x1f\x7f]{1,200}"
+
 Positive: TypeAlias = Annotated[StrictInt, Field(ge=1)]
 NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
 

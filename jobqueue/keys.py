@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field
+
+from jobqueue.errors import InvalidOption
+from jobqueue.job import QUEUE_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +15,7 @@ class QueueKeys:
     """The keys of one queue.
 
     Invariant: every key starts with `base`, `{prefix}:{queue}:`, so queues and tests never meet.
+    Raises: InvalidOption for a name that would reach into another queue.
     """
 
     prefix: str
@@ -18,6 +23,8 @@ class QueueKeys:
     base: str = field(init=False)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(QUEUE_NAME, self.queue):
+            raise InvalidOption("queue", f"must be 1 to 200 characters without ':' or braces, not {self.queue!r:.100}")
         object.__setattr__(self, "base", f"{self.prefix}:{self.queue}:")
 
     # BullMQ's (Source: bullmq queue_keys)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, get_type_hints
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import MAX_ATTEMPTS, MAX_DELAY_MS, MAX_PRIORITY, Backoff, EnqueueOptions, fixed
+from jobqueue.job import MAX_ATTEMPTS, MAX_DELAY_MS, MAX_PRIORITY, QUEUE_NAME, Backoff, EnqueueOptions, fixed
 
 _KNOWN = frozenset(get_type_hints(EnqueueOptions))
 _INTEGER = re.compile(r"-?\d+")
@@ -18,6 +18,7 @@ _RESERVED_IDS = frozenset(
     {
         *("wait", "active", "paused", "delayed", "prioritized", "completed", "failed", "waiting-children"),
         *("id", "pc", "meta", "events", "marker", "stalled", "stalled-check", "limiter", "repeat", "metrics", "job"),
+        *("de", "dn"),
     }
 )
 
@@ -38,10 +39,10 @@ class CheckedOptions:
 
 def check_options(options: EnqueueOptions) -> CheckedOptions:
     """Raises: InvalidOption, naming the option, what it was and what would be right."""
-    given: Mapping[str, Any] = {name: value for name, value in options.items() if value is not None}
-    unknown = sorted(given.keys() - _KNOWN)
+    unknown = sorted(options.keys() - _KNOWN)
     if unknown:
         raise InvalidOption(unknown[0], f"is not an option; known are {', '.join(sorted(_KNOWN))}")
+    given: Mapping[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "delay_ms" in given and "run_at" in given:
         raise InvalidOption("run_at", "give delay_ms or run_at, not both")
     return CheckedOptions(
@@ -86,7 +87,7 @@ def _job_id(value: Any) -> str | None:
     """Source: Node Job.validateOptions; and ids that are keys of the queue itself, which Node lets through."""
     if value is None:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= 255 or _CONTROL.search(value):
+    if not isinstance(value, str) or not value.strip() or len(value) > 255 or _CONTROL.search(value):
         raise InvalidOption(
             "job_id", f"must be a text of 1 to 255 characters without control characters, not {value!r:.100}"
         )
@@ -102,6 +103,6 @@ def _job_id(value: Any) -> str | None:
 def _queue(value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= 200 or ":" in value or _CONTROL.search(value):
-        raise InvalidOption("queue", f"must be a text of 1 to 200 characters without ':', not {value!r:.100}")
+    if not isinstance(value, str) or not re.fullmatch(QUEUE_NAME, value) or _CONTROL.search(value):
+        raise InvalidOption("queue", f"must be 1 to 200 characters without ':' or braces, not {value!r:.100}")
     return value

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobqueue import wire
-from jobqueue.errors import JobFailed, JobNotFound, RedisError, RedisUnavailable
+from jobqueue.errors import JobFailed, JobNotFound, JobqueueError, RedisError, RedisUnavailable
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
 from jobqueue.redis.retry import Pause
@@ -23,15 +23,19 @@ class Results:
         self._queue_named = queue_named
         self._new_client = new_client
         self._listeners: dict[str, _Listener] = {}
+        self._closed = False
 
     async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any:
-        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError."""
+        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError; JobqueueError once closed."""
+        if self._closed:
+            raise JobqueueError("the app is closed, so nobody listens for results")
         if queue not in self._listeners:
             self._listeners[queue] = _Listener(self._queue_named(queue), self._new_client())
         async with asyncio.timeout(timeout_s):
             return await self._listeners[queue].wait_for(job_id)
 
     async def close(self) -> None:
+        self._closed = True
         listeners, self._listeners = self._listeners, {}
         for listener in listeners.values():
             await listener.stop()
@@ -107,6 +111,8 @@ class _Listener:
             self._settle(job_id, event.get("returnvalue"), None)
         elif event.get("event") == "failed":
             self._settle(job_id, None, JobFailed(event.get("failedReason") or "the job failed"))
+        elif event.get("event") == "removed":
+            self._settle(job_id, None, JobNotFound(job_id, self._queue.name))
 
     async def _read(self, job_id: str) -> None:
         state, value = await self._queue.outcome(job_id)

@@ -10,12 +10,13 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from jobqueue.errors import SettingsError
+from jobqueue.job import QUEUE_NAME
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 DEFAULT_DATABASE_URL = "sqlite+aiosqlite:///jobqueue.db"
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^:{}\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Field(pattern=f"^{QUEUE_NAME}$")]
 Prefix = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import msgpack
 from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
@@ -59,19 +60,25 @@ def _jsonable(value: Any) -> Any:
 
 def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
     """A validated payload as JSON, secrets in clear. Raises: ValueError."""
-    if not has_secrets:
-        return encode_json(adapter.dump_python(payload, mode="json", by_alias=True, round_trip=True, warnings=False))
-    dumped = adapter.dump_python(payload, mode="python", by_alias=True, round_trip=True, warnings=False)
-    return encode_json(to_jsonable_python(_reveal(dumped)))
+    if has_secrets:
+        return encode_json(to_jsonable_python(_reveal(_dump(adapter, payload, "python"))))
+    text = encode_json(_dump(adapter, payload, "json"))
+    if "null" in text:
+        _reveal(_dump(adapter, payload, "python"))  # pydantic writes null for NaN, which nobody asked for
+    return text
+
+
+def _dump(adapter: TypeAdapter[Any], payload: Any, mode: Literal["json", "python"]) -> Any:
+    return adapter.dump_python(payload, mode=mode, by_alias=True, round_trip=True, warnings=False)
 
 
 def _reveal(value: Any) -> Any:
-    """The same value with its secrets in clear."""
+    """The same value with its secrets in clear. Raises: ValueError for a number that JSON does not have."""
     match value:
-        case SecretStr():
+        case SecretStr() | SecretBytes():
             return value.get_secret_value()
-        case SecretBytes():
-            return value.get_secret_value()
+        case float() if not math.isfinite(value):
+            raise ValueError(f"{value} is not a JSON number")
         case dict():
             return {name: _reveal(one) for name, one in _object(value).items()}
         case list() | tuple() | set() | frozenset():
@@ -217,7 +224,7 @@ def decode_keep(option: Any, default: Keep) -> dict[str, int]:
 
 def pack(value: Any) -> bytes:
     """msgpack, as the scripts take their tables."""
-    return cast(bytes, msgpack.packb(value, use_bin_type=True))
+    return cast(bytes, msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape"))
 
 
 def pack_fields(fields: Mapping[str, str]) -> bytes:
@@ -269,6 +276,23 @@ def decode_fetched(reply: Any) -> Fetched:
 def pairs(flat: Sequence[str]) -> dict[str, str]:
     """A flat HGETALL answer as a dict."""
     return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def mended(fields: Mapping[str, str]) -> dict[str, str]:
+    """What must be written to a malformed job's hash so that the script which fails it does not stumble over it."""
+    numbers = ("atm", "ats", "stc", "priority", "delay")
+    fixes = {name: "0" for name in numbers if name in fields and not _is_number(fields[name])}
+    if "parent" in fields and not _object(decode_result(fields["parent"])):
+        fixes |= {"parent": '{"id":"","queueKey":""}', "parentKey": ""}
+    return fixes
+
+
+def _is_number(text: str) -> bool:
+    try:
+        _number(text)
+    except (ValueError, OverflowError):
+        return False
+    return True
 
 
 def is_ghost(fields: Mapping[str, str]) -> bool:

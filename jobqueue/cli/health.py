@@ -27,7 +27,7 @@ async def health_served(app: App, port: int) -> AsyncGenerator[None]:
             checks: dict[str, Check] = {"Redis": Inspector(app).ping, "the database": database.ping}
             routes = health_routes(checks)
             server = HttpServer(Starlette(routes=routes, exception_handlers={Refused: _not_ready}), listening)
-            await server.start()
+            server.start()
             try:
                 yield
             finally:

@@ -73,10 +73,11 @@ class HttpServer:
         self._listening = listening
         self._serving: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Connections are taken from now on."""
+    def start(self) -> asyncio.Task[None]:
+        """Connections are taken from now on; the task ends when the server does."""
         if self._serving is None:
             self._serving = asyncio.create_task(self._server.serve(sockets=[self._listening]))
+        return self._serving
 
     async def stop(self) -> None:
         self._server.should_exit = True

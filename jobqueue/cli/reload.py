@@ -136,9 +136,7 @@ class Reloader:
 
         def follow() -> None:
             matter = self._sources.matter
-            batches = watch(
-                folder, watch_filter=matter, debounce=_DEBOUNCE_MS, stop_event=over, recursive=recursive
-            )
+            batches = watch(folder, watch_filter=matter, debounce=_DEBOUNCE_MS, stop_event=over, recursive=recursive)
             for batch in batches:
                 loop.call_soon_threadsafe(self._tell, sorted({Path(path).name for _, path in batch}))
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from jobqueue.cli.http import HttpServer
 from jobqueue.cli.stopping import Stopper
 from jobqueue.worker import Worker
+
+_log = logging.getLogger("jobqueue.worker")
 
 
 async def run_worker(
@@ -22,9 +25,8 @@ async def run_worker(
     """
     starting = asyncio.create_task(_start(worker, when_started))
     try:
-        if server is not None:
-            await server.start()
-        await _until(starting, stopper)
+        serving = {server.start()} if server is not None else set[asyncio.Task[None]]()
+        await _until(stopper, {starting, *serving})
     finally:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
@@ -41,16 +43,17 @@ async def _start(worker: Worker, when_started: Callable[[], Awaitable[None]] | N
         await when_started()
 
 
-async def _until(starting: asyncio.Task[None], stopper: Stopper) -> None:
-    """A start may wait for Redis for ever, but not past a signal."""
+async def _until(stopper: Stopper, watched: set[asyncio.Task[None]]) -> None:
+    """Wait for the stopper. A start may wait for Redis for ever, but not past a signal; what fails ends the wait."""
     asked = asyncio.create_task(stopper.asked())
     try:
-        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            await starting
-            await asked
+        while not asked.done():
+            done, _ = await asyncio.wait({asked, *watched}, return_when=asyncio.FIRST_COMPLETED)
+            watched -= done
+            await asyncio.gather(*done)
     finally:
         asked.cancel()
+    _log.info("stopping; a second signal ends active jobs at once")
 
 
 async def _hurry(worker: Worker, stopper: Stopper, server: HttpServer | None) -> None:

@@ -153,11 +153,20 @@ class Connection(asyncio.Protocol):
 
 
 def pack(*args: Argument) -> bytes:
-    """One command in Redis's protocol. Raises: ValueError where an argument cannot be encoded."""
+    """One command in Redis's protocol. Raises: ValueError where an argument cannot be encoded.
+
+    What was read as bytes that are not UTF-8 is sent back as those bytes.
+    """
     try:
         return _pack_command(args)
-    except (TypeError, UnicodeEncodeError) as error:
+    except UnicodeEncodeError:
+        return _pack_command(tuple(_as_bytes(arg) for arg in args))
+    except TypeError as error:
         raise ValueError(f"{args[0]!r}: an argument cannot be sent to Redis: {error}") from error
+
+
+def _as_bytes(arg: Argument) -> Argument:
+    return arg.encode(errors="surrogateescape") if isinstance(arg, str) else arg
 
 
 async def open_connection(

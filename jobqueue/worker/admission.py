@@ -35,7 +35,9 @@ def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
         return wire.decode_job(queue, job_id, fields), None
     except MalformedJob as error:
         broken = Job(job_id, queue, fields.get("name", ""), Envelope(None), {}, 0)
-        return broken, Ghost() if wire.is_ghost(fields) else Failed(f"malformed job: {error}")
+        if wire.is_ghost(fields):
+            return broken, Ghost()
+        return broken, Failed(f"malformed job: {error}", mended=wire.mended(fields))
 
 
 def admit(job: Job, registry: Registry) -> Admitted | Failed:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobContext, Resources
+from jobqueue.errors import RedisError
 from jobqueue.job import Job
 from jobqueue.policy import Policy
 from jobqueue.queue import Claimant, Queue
@@ -25,6 +27,8 @@ from jobqueue.worker.renewer import JobLease, Lease, LockLease, Renewer
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.run import Run, Stragglers
 from jobqueue.worker.superseding import SupersedeWatch
+
+_log = logging.getLogger("jobqueue.worker")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Executor:
         lease = JobLease(self._queue.keys, job.id, claimant.token, self._on_lost(claimant.token))
         self._shared.renewer.hold(lease)
         try:
-            ended = Ended(unreadable, None) if unreadable else await self._process(job, claimant, journal)
+            ended = Ended(unreadable, None) if unreadable else await self._try(job, claimant, journal)
             if isinstance(ended.outcome, Failed | Retried):
                 journal.log(f"failed: {ended.outcome.reason}")
             await journal.flush()
@@ -78,6 +82,16 @@ class Executor:
             self._shared.renewer.drop(lease)
         self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - started_s)
         return recorded.next
+
+    async def _try(self, job: Job, claimant: Claimant, journal: Journal) -> Ended:
+        """A job that our own code stumbles over fails, instead of being claimed again for ever."""
+        try:
+            return await self._process(job, claimant, journal)
+        except RedisError:
+            raise
+        except Exception as error:
+            _log.exception("job %s of queue %s could not be run", job.id, job.queue)
+            return Ended(Failed(f"could not be run: {error!r}"), job.envelope.dedupe_key)
 
     async def _process(self, job: Job, claimant: Claimant, journal: Journal) -> Ended:
         if job.scheduler_id is not None:

@@ -47,7 +47,7 @@ class Journal:
         self._sender: asyncio.Task[None] | None = None
 
     def log(self, message: str) -> None:
-        self._append(_Line(str(message)))
+        self._append(_Line(str(message).encode(errors="replace").decode()))
 
     def progress(self, value: Any) -> None:
         """Raises: ValueError where the value is not JSON."""

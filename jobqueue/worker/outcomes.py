@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from jobqueue import wire
@@ -80,10 +81,11 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No more tries."""
+    """No more tries. `mended` are fields of a malformed job that must be put right for it to be recorded."""
 
     reason: str
     trace: str = ""
+    mended: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

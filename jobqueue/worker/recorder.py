@@ -77,8 +77,8 @@ class Recorder:
             case Completed() | Superseded() | Skipped():
                 finish = Finish("completed", outcome.result_json, policy.keep_completed, lane)
                 return await self._queue.finish(job, finish, claimant, fetch=fetch)
-            case Failed(reason, trace):
-                fields = failure_fields(job, reason, trace) | {"stc": "0"}
+            case Failed(reason, trace, mended):
+                fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
                 finish = Finish("failed", reason, policy.keep_failed, lane, fields)
                 return await self._queue.finish(job, finish, claimant, fetch=fetch)
             case Ghost():

@@ -59,7 +59,11 @@ class Renewer:
     def __init__(self, redis_url: str, lock_ms: int) -> None:
         self._lock_ms = lock_ms
         self._client = redis.Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=_RETRY_S * 2, socket_connect_timeout=_RETRY_S
+            redis_url,
+            decode_responses=True,
+            encoding_errors="surrogateescape",
+            socket_timeout=_RETRY_S * 2,
+            socket_connect_timeout=_RETRY_S,
         )
         self._leases: set[Lease] = set()
         self._guard = threading.Lock()

@@ -50,7 +50,7 @@ class Reporter:
                 self._emit("job.retried", job, f"{reason} (next try in {delay_ms} ms)", took_s)
             case Postponed(delay_ms):
                 self._emit("job.postponed", job, f"next try in {delay_ms} ms", took_s)
-            case Failed(reason, _):
+            case Failed(reason, _, _):
                 self._emit("job.failed", job, reason, took_s)
             case Ghost():
                 self._emit("job.failed", job, "the id was in the queue, its job was not: taken out", took_s)

@@ -89,12 +89,13 @@ class Run:
         if self._ending.done():
             return
         if self._task is None:
-            self._abandon()
+            self.abandon()
             return
         self._task.cancel()
-        self._timers.append(self._loop.call_later(_STUBBORN_S, self._abandon))
+        self._timers.append(self._loop.call_later(_STUBBORN_S, self.abandon))
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """End the try without its task or thread, which is counted until it returns."""
         if self._ending.done():
             return
         self._stragglers.add(self._handler.name)

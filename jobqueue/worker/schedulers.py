@@ -34,7 +34,7 @@ async def advance(queue: Queue, job: Job) -> None:
 
 def _next_options(job: Job, now: int) -> dict[str, Any] | None:
     """The options of the next iteration's job; None where the scheduler's limit or end is reached."""
-    repeat: Mapping[str, Any] = job.options.get("repeat") or {}
+    repeat = _mapping(job.options.get("repeat"))
     count = int(repeat.get("count") or 0) + 1
     limit, end_ms = repeat.get("limit"), _epoch_ms(repeat.get("endDate"))
     if (limit is not None and count > int(limit)) or (end_ms is not None and now > end_ms):
@@ -51,6 +51,12 @@ def _next_options(job: Job, now: int) -> dict[str, Any] | None:
         "repeatJobKey": job.scheduler_id,
         "repeat": {**kept, "count": count},
     }
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"its job has no usable 'repeat' option but {value!r:.100}")
+    return cast(Mapping[str, Any], value)
 
 
 def _next_slot(repeat: Mapping[str, Any], after: int) -> int:

@@ -29,5 +29,9 @@ class JobLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         scope = current_scope.get()
-        if scope is not None:
+        if scope is None:
+            return
+        try:
             scope.log(f"{record.levelname} {record.name}: {record.getMessage()}")
+        except Exception:
+            self.handleError(record)

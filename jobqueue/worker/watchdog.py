@@ -19,8 +19,8 @@ _frames = sys._current_frames  # pyright: ignore[reportPrivateUsage]  # document
 class Watchdog:
     """The loop beats twice a second; a thread notices when it has not for `patience_s`, and says so once."""
 
-    def __init__(self, patience_s: float) -> None:
-        self._patience_s = patience_s
+    def __init__(self, patience_s: float = 1.0) -> None:
+        self._patience_s = max(patience_s, 2 * _BEAT_S)
         self._beaten_s = time.monotonic()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None

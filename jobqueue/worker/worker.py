@@ -33,7 +33,8 @@ from jobqueue.worker.watchdog import Watchdog
 
 _log = logging.getLogger("jobqueue.worker")
 
-_RECORD_GRACE_S = 1.0
+_CANCEL_S = 0.3
+_RECORD_S = 0.7
 
 
 class Worker:
@@ -46,7 +47,7 @@ class Worker:
         self.app = app
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.stragglers = Stragglers()
-        self.watchdog = Watchdog(patience_s=max(min(1.0, app.settings.worker_lock_ms / 4000), 0.5))
+        self.watchdog = Watchdog()
         self._id = uuid4().hex
         self._queue_names = tuple(queues) if queues else app.queue_names()
         self._reporter = Reporter(app.events)
@@ -200,7 +201,10 @@ class Worker:
         if not await self._ended(drained, grace_s):
             for run in runs:
                 run.cancel()
-            await self._ended(drained, _RECORD_GRACE_S, patient=True)
+            await self._ended(drained, _CANCEL_S, patient=True)
+            for run in runs:
+                run.abandon()
+            await self._ended(drained, _RECORD_S, patient=True)
         if not drained.done():
             _log.error("jobs could not be put back; their locks expire and another worker takes them")
             for line in self._lines:

@@ -1,0 +1,72 @@
+"""App: puts the board together. The order of the layers is the order in which a request meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from board.access import ADMIN_PATH, OPEN_PATHS, Access, AccessGate
+from board.admin import admin_routes
+from board.errors import Errors, Refused
+from board.frame import Frame
+from board.health import health_routes
+from board.pages import page_routes
+from board.paths import EncodedPath, Links
+from board.render import Renderer
+from jobqueue.app import App
+from jobqueue.errors import JobqueueError, SettingsError
+from jobqueue.inspector import Inspector
+
+
+def create_app(app: App, *, database_ready: Callable[[], Awaitable[None]] | None = None) -> Starlette:
+    """The board and the admin routes of `app`, to be served by itself or mounted under any path.
+
+    The caller opens and closes `app`. `database_ready` returns when the database answers and raises when it does
+    not; without it `/readyz` asks Redis alone. What the access rules close is said once, in the log, by this call.
+
+    Raises: SettingsError for half a pair of credentials, or a board path that is taken by another route.
+    """
+    board_path = _checked_board_path(app.settings.bull_board_path)
+    access = Access.of(app.settings)
+    access.warn_if_closed()
+    renderer, inspector = Renderer(), Inspector(app)
+    errors = Errors(board_path, renderer)
+    checks = {"Redis": inspector.ping} | ({"the database": database_ready} if database_ready else {})
+
+    async def go_to_board(request: Request) -> Response:
+        return RedirectResponse(Links.of(request.scope, board_path).queues())
+
+    starlette = Starlette(
+        routes=[
+            *health_routes(checks),
+            *admin_routes(app, inspector),
+            *page_routes(board_path, inspector, renderer),
+            Route("/", go_to_board, methods=["GET"]),
+        ],
+        middleware=[
+            Middleware(EncodedPath),
+            Middleware(Frame, errors=errors),
+            Middleware(AccessGate, access=access, errors=errors),
+        ],
+        exception_handlers={
+            HTTPException: errors.handle,
+            Refused: errors.handle,
+            JobqueueError: errors.handle,
+        },
+    )
+    # It would answer `/healthz/` with an address made of the Host header.
+    starlette.router.redirect_slashes = False
+    return starlette
+
+
+def _checked_board_path(path: str) -> str:
+    taken = {*OPEN_PATHS, ADMIN_PATH, "/api"}
+    if path in taken or path.startswith("/api/") or {".", ".."} & set(path.split("/")):
+        raise SettingsError("BULL_BOARD_PATH", f"{path!r} is taken or no plain path; use one like /bullBoard")
+    return path

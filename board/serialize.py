@@ -1,0 +1,112 @@
+"""Serialize: our records as the JSON of the admin routes, in camelCase. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import PydanticUserError, TypeAdapter
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from jobqueue.handler import Handler
+from jobqueue.inspector import JobView
+from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep
+from jobqueue.policy import Policy
+
+
+class Json(Response):
+    """A JSON answer. Numbers that JSON does not have, which a foreign job may hold (1e999), become null."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: object, status_code: int = 200, headers: dict[str, str] | None = None) -> None:
+        super().__init__(to_json(content, inf_nan_mode="null"), status_code, headers)
+
+
+def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> dict[str, Any]:
+    return {
+        "jobId": enqueued.job_id,
+        "name": enqueued.name,
+        "queue": enqueued.queue,
+        "enqueuedAt": enqueued_at_ms,
+        "created": enqueued.created,
+        "superseded": enqueued.superseded,
+    }
+
+
+def job_json(view: JobView) -> dict[str, Any]:
+    """A job; one that cannot be read has `problem` and its `raw` fields instead of a name and a payload."""
+    fields: dict[str, Any] = {"jobId": view.id, "queue": view.queue, "state": view.state}
+    if view.job is None:
+        fields |= {"name": view.raw.get("name"), "problem": view.problem, "raw": dict(view.raw)}
+    else:
+        fields |= _readable_job_json(view.job)
+    return fields | {"runAt": view.run_at_ms, "logs": list(view.logs), "logCount": view.log_count}
+
+
+def _readable_job_json(job: Job) -> dict[str, Any]:
+    return {
+        "name": job.name,
+        "type": job.envelope.type,
+        "payload": job.envelope.payload,
+        "result": job.result,
+        "failedReason": job.failed_reason,
+        "stacktrace": list(job.stacktrace),
+        "attemptsMade": job.attempts_made,
+        "attempts": job.attempts,
+        "priority": job.priority,
+        "progress": job.progress,
+        "createdBy": job.envelope.created_by,
+        "dedupeKey": job.envelope.dedupe_key,
+        "timeoutMs": job.envelope.timeout_ms,
+        "processedBy": job.processed_by,
+        "enqueuedAt": job.enqueued_at_ms,
+        "processedAt": job.processed_at_ms,
+        "finishedAt": job.finished_at_ms,
+    }
+
+
+def handler_json(handler: Handler[Any], default_queue: str) -> dict[str, Any]:
+    return {
+        "name": handler.name,
+        "pattern": handler.pattern.word,
+        "policy": _policy_json(handler.policy, default_queue),
+        "payloadSchema": _schema_json(handler.payload),
+    }
+
+
+def _policy_json(policy: Policy, default_queue: str) -> dict[str, Any]:
+    return {
+        "queue": policy.queue or default_queue,
+        "attempts": policy.attempts,
+        "backoff": _backoff_json(policy.backoff),
+        "timeoutMs": policy.timeout_ms,
+        "graceMs": policy.grace_ms,
+        "firstDelayMs": policy.first_delay_ms,
+        "priority": policy.priority,
+        "keepCompleted": _keep_json(policy.keep_completed),
+        "keepFailed": _keep_json(policy.keep_failed),
+        "keepLogs": policy.keep_logs,
+        "maxClaims": policy.max_claims,
+        "unrecoverable": [kind.__name__ for kind in policy.unrecoverable],
+    }
+
+
+def _backoff_json(backoff: Backoff | BackoffFunction) -> dict[str, Any]:
+    if not isinstance(backoff, Backoff):
+        return {"type": "function", "delayMs": None, "jitter": None}
+    return {"type": backoff.kind, "delayMs": backoff.delay_ms, "jitter": backoff.jitter}
+
+
+def _keep_json(keep: Keep) -> dict[str, Any]:
+    return {"ageS": keep.age_s, "count": keep.count}
+
+
+def _schema_json(adapter: TypeAdapter[Any] | None) -> dict[str, Any] | None:
+    """None for a handler without payload, and for a type that JSON Schema cannot describe."""
+    if adapter is None:
+        return None
+    try:
+        return adapter.json_schema(by_alias=True)
+    except PydanticUserError:
+        return None

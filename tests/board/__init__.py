@@ -1,0 +1,1 @@
+"""The board and the admin routes, over real Redis, asked as clients and browsers ask."""

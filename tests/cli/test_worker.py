@@ -1,0 +1,174 @@
+"""`jobqueue worker` and `jobqueue serve`: signals, health, reload."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import httpx
+
+from tests.cli.conftest import SHOP
+from tests.cli.terminal import Running, Terminal, survivors
+from tests.support.eventually import eventually
+from tests.support.processes import free_port
+from tests.support.redis_server import RedisServer
+
+DEADLINE_S = 40.0
+
+
+async def has_started(terminal: Terminal) -> None:
+    """The handler `slow` has been entered."""
+    started = terminal.folder / "started"
+    await eventually(started.exists, DEADLINE_S)
+
+
+async def has_said(server: Running, words: str, times: int = 1) -> None:
+    await eventually(lambda: server.has_said(words, times), DEADLINE_S)
+
+
+def state(terminal: Terminal, job_id: str) -> str:
+    found: str = json.loads(terminal.run("jobs", "show", job_id, "--json").stdout)["state"]
+    return found
+
+
+def status_of(url: str) -> int | None:
+    try:
+        return httpx.get(url, timeout=10).status_code
+    except httpx.TransportError:
+        return None
+
+
+async def test_sigterm_lets_the_active_job_finish_and_ends_with_0(terminal: Terminal) -> None:
+    with terminal.running("worker") as worker:
+        # given
+        terminal.run("enqueue", "slow", "1.5")
+        await has_started(terminal)
+
+        # when
+        worker.send(signal.SIGTERM)
+
+        # then
+        assert worker.wait() == 0
+    assert state(terminal, "1") == "completed"
+
+
+async def test_a_second_signal_puts_the_active_job_back(terminal: Terminal) -> None:
+    with terminal.running("worker") as worker:
+        # given
+        terminal.run("enqueue", "slow", "600")
+        await has_started(terminal)
+
+        # when
+        worker.press_ctrl_c()
+        await has_said(worker, "a second signal ends active jobs")
+        worker.press_ctrl_c()
+
+        # then
+        assert worker.wait() == 0
+    assert state(terminal, "1") == "waiting"
+
+
+async def test_a_worker_waits_for_redis_and_still_can_be_stopped(terminal: Terminal) -> None:
+    # given
+    port = free_port()
+    with terminal.running("worker", REDIS_URL=f"redis://127.0.0.1:{port}/0") as worker:
+        await has_said(worker, f"127.0.0.1:{port}")
+
+        # when
+        worker.press_ctrl_c()
+
+        # then
+        assert worker.wait() == 0
+
+
+def test_in_a_test_environment_the_worker_says_so_and_returns(terminal: Terminal) -> None:
+    # when
+    done = terminal.run("worker", ENVIRONMENT="test")
+
+    # then
+    assert done.returncode == 0
+    assert "no worker is started" in done.stderr
+
+
+async def test_a_worker_serves_the_queues_it_is_told(terminal: Terminal) -> None:
+    # given
+    terminal.run("enqueue", "refuse")
+    options = ("--queue", "mail", "--queue", "post", "--name", "bob", "--concurrency", "2")
+    with terminal.running("worker", *options) as worker:
+        await has_said(worker, "worker bob serves mail, post")
+
+        # when
+        order = ("enqueue", "order", '{"number": 1}', "--wait", "30", "--queue")
+        done = [terminal.run(*order, queue) for queue in ("mail", "post")]
+
+    # then
+    assert [one.returncode for one in done] == [0, 0]
+    assert state(terminal, "1") == "waiting", "the queue `jobs` is not served"
+
+
+async def test_health_tells_a_worker_that_lives_from_one_that_is_ready(
+    terminal: Terminal, own_redis: RedisServer, port: int
+) -> None:
+    with terminal.running("worker", "--health-port", str(port), REDIS_URL=own_redis.url):
+        # given
+        ready, healthy = f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/healthz"
+        await eventually(lambda: status_of(ready) == 200, DEADLINE_S)
+
+        # when
+        own_redis.stop()
+
+        # then
+        await eventually(lambda: status_of(ready) == 503, DEADLINE_S)
+        assert status_of(healthy) == 200
+
+
+async def test_changed_code_is_run_and_broken_code_is_survived(terminal: Terminal) -> None:
+    # given
+    source = terminal.folder / "shop.py"
+    order = ("enqueue", "order", '{"number": 1}', "--wait", "40")
+    with terminal.running("worker", "--reload") as worker:
+        await has_said(worker, "serves jobs")
+        assert terminal.run(*order).stdout.endswith('"sent 1"\n')
+
+        # when the code is broken
+        source.write_text("def (", encoding="utf-8")
+        await has_said(worker, "waiting for a change")
+
+        # then mending it is enough
+        source.write_text(SHOP.replace("sent", "shipped"), encoding="utf-8")
+        await has_said(worker, "serves jobs", times=2)
+        assert terminal.run(*order).stdout.endswith('"shipped 1"\n')
+        family = worker.family()
+        worker.press_ctrl_c()
+        assert worker.wait() == 0
+        assert survivors(family) == []
+
+
+async def test_a_changed_configuration_outside_the_folder_is_seen(terminal: Terminal, tmp_path: Path) -> None:
+    # given
+    config = tmp_path / "elsewhere" / "jobs.toml"
+    config.parent.mkdir()
+    config.write_text("[defaults]\nattempts = 1\n", encoding="utf-8")
+    with terminal.running("worker", "--reload", JOBS_CONFIG=str(config)) as worker:
+        await has_said(worker, "serves jobs")
+
+        # when
+        config.write_text("[defaults]\nattempts = 2\n", encoding="utf-8")
+
+        # then
+        await has_said(worker, "serves jobs", times=2)
+
+
+async def test_the_board_is_served_until_ctrl_c(terminal: Terminal, port: int) -> None:
+    # given
+    terminal.run("db", "upgrade")
+    with terminal.running("serve", "--port", str(port), ENVIRONMENT="local") as server:
+        await eventually(lambda: status_of(f"http://127.0.0.1:{port}/readyz") == 200, DEADLINE_S)
+        assert status_of(f"http://127.0.0.1:{port}/bullBoard") in (200, 307)
+
+        # when
+        server.press_ctrl_c()
+
+        # then
+        assert server.wait() == 0

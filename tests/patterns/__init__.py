@@ -1,0 +1,1 @@
+"""Singleton and superseding jobs, on real workers."""

@@ -1,0 +1,56 @@
+"""A worker of ours around a block, and what tests look at from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+
+from jobqueue import App, Handler, Registry, Settings, Worker
+
+WAIT_S = 15.0
+
+
+@asynccontextmanager
+async def working(settings: Settings, *handlers: Handler[Any]) -> AsyncGenerator[App]:
+    """An app whose worker serves these handlers until the block ends."""
+    async with App(Registry(handlers), settings) as app:
+        async with serving(app):
+            yield app
+
+
+@asynccontextmanager
+async def serving(app: App) -> AsyncGenerator[Worker]:
+    """A worker for an app that is there already."""
+    worker = Worker(app)
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+class Gate:
+    """Lets a test hold a handler at a point: `opened` is what the handler waits for, `reached` what the test does."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self.opened.wait()
+
+
+async def keys_of(redis: Redis, prefix: str) -> set[str]:
+    """Every key under the prefix, without the prefix."""
+    return {key.removeprefix(f"{prefix}:") async for key in redis.scan_iter(f"{prefix}:*", count=1_000)}
+
+
+async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
+    """The keys of ours that lie beside BullMQ's, without prefix and queue."""
+    base = f"{queue}:job:"
+    return {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
