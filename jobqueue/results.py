@@ -11,7 +11,7 @@ from jobqueue import wire
 from jobqueue.errors import JobFailed, JobNotFound, JobqueueError, RedisError, RedisUnavailable
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
-from jobqueue.redis.retry import Pause
+from jobqueue.redis.retry import Pause, until_answered
 
 _BLOCK_S = 5.0
 
@@ -61,7 +61,7 @@ class _Listener:
             if self._task is None:
                 self._task = asyncio.get_running_loop().create_task(self._listen())
             else:
-                await self._read(job_id)
+                await until_answered(lambda: self._read(job_id))
             return await outcome
         finally:
             self._waiting[job_id].discard(outcome)

@@ -204,7 +204,8 @@ async def test_malformed_jobs_are_listed_with_their_raw_fields_beside_the_others
     await app.client.call("HSET", keys.job("json"), "name", "note", "data", '{"broken', "timestamp", "1")
     await app.client.call("HSET", keys.job("bytes"), "name", b"\xff\xfe", "data", b"\xff", "timestamp", "1")
     await app.client.call("SET", keys.job("text"), "x")
-    await app.client.call("LPUSH", keys.of("wait"), "json", "bytes", "gone", "text")
+    await app.client.call("HSET", keys.job("number"), "name", "note", "data", "{}", "timestamp", "1e999")
+    await app.client.call("LPUSH", keys.of("wait"), "json", "bytes", "gone", "text", "number")
     good = await app.enqueue_job(heartbeat)
 
     views = {view.id: view for view in (await inspector.jobs("jobs", "waiting")).jobs}
@@ -212,6 +213,7 @@ async def test_malformed_jobs_are_listed_with_their_raw_fields_beside_the_others
     assert views[good.job_id].job is not None
     assert dict(views["json"].raw) == {"name": "note", "data": '{"broken', "timestamp": "1"}
     assert "'data'" in (views["json"].problem or "")
+    assert "'timestamp'" in (views["number"].problem or "")
     assert views["bytes"].raw["data"] == "\ufffd"
     assert views["gone"].problem == views["text"].problem == "its hash is gone"
     assert (await inspector.job("jobs", "json")).problem == views["json"].problem

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 
 import httpx
+import uvicorn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.types import ASGIApp
 
+from board import create_app
 from jobqueue.app import App
 from jobqueue.clock import now_ms
 from jobqueue.context import JobContext
 from jobqueue.job import Enqueued
 from jobqueue.registry import Registry
 from jobqueue.wrappers import make_job, make_superseding_job
+from tests.support.eventually import eventually
 
 LOCAL = "http://localhost:8000"
 
@@ -61,6 +66,20 @@ async def client_of(
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers) as client:
         yield client
+
+
+@asynccontextmanager
+async def serving(app: App, host: str = "localhost") -> AsyncGenerator[str]:
+    """The board under a real server; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(app), log_config=None, ws="none"))
+        task = asyncio.create_task(server.serve([listener]))
+        try:
+            await eventually(lambda: server.started)
+            yield f"http://{host}:{listener.getsockname()[1]}/bullBoard"
+        finally:
+            server.should_exit = True
+            await task
 
 
 async def fail(app: App, enqueued: Enqueued, reason: str, stack: str = "", at_ms: int | None = None) -> None:

@@ -16,8 +16,9 @@ from board import create_app
 from board.admin import ROOM_BESIDE_PAYLOAD_BYTES
 from jobqueue.app import App
 from jobqueue.masking import MASK
-from tests.board.support import REGISTRY, activate, client_of, complete, fail, heartbeat, note
+from tests.board.support import REGISTRY, activate, client_of, complete, fail, heartbeat, note, serving
 from tests.conftest import MakeSettings
+from tests.support.redis_server import RedisServer
 
 JOB = "/api/admin/job"
 
@@ -178,6 +179,24 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read_wholly(sett
     assert payload.json()["fieldErrors"].keys() == {"payload"}
 
 
+async def test_the_server_hangs_up_on_a_body_without_end(app: App) -> None:
+    """It once answered 413 and then went on to read gigabytes, only to throw them away."""
+    async with serving(app) as address:
+        port = httpx.URL(address).port
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST {JOB} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+        with pytest.raises(ConnectionError):
+            await pour(writer)
+        writer.close()
+
+
+async def pour(writer: asyncio.StreamWriter) -> None:
+    for _ in range(10_000):
+        writer.write(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+        await writer.drain()
+
+
 # Show and retry
 
 
@@ -276,3 +295,29 @@ async def test_redis_away_is_a_503_in_time(settings: MakeSettings) -> None:
         assert [(answer.status_code, answer.json()["error"]) for answer in answers] == [(503, "unavailable")] * 4
         assert (await client.get("/bullBoard")).status_code == 503
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_redis_that_no_longer_answers_is_a_503_until_it_does(
+    settings: MakeSettings, own_redis: RedisServer
+) -> None:
+    frozen = settings(environment="local", redis_url=own_redis.url, redis_call_ms=300)
+    async with App(REGISTRY, frozen) as app, client_of(create_app(app)) as client:
+        assert (await post(client, {"handler": "heartbeat"})).status_code == 201
+        own_redis.pause()
+        async with asyncio.timeout(20):
+            assert (await post(client, {"handler": "heartbeat"})).status_code == 503
+            assert (await client.get(f"{JOB}/1")).status_code == 503
+            assert (await client.get("/bullBoard/queues/jobs/waiting")).status_code == 503
+        own_redis.resume()
+        assert (await client.get(f"{JOB}/1")).status_code == 200
+        own_redis.kill()
+        assert (await client.get(f"{JOB}/1")).status_code == 503
+        own_redis.start()
+        assert (await post(client, {"handler": "heartbeat"})).status_code == 201
+
+
+async def test_a_redis_that_is_loading_or_read_only_is_a_503(settings: MakeSettings, own_redis: RedisServer) -> None:
+    replica = settings(environment="local", redis_url=own_redis.url)
+    async with App(REGISTRY, replica) as app, client_of(create_app(app)) as client:
+        await app.client.call("REPLICAOF", "127.0.0.1", "1")
+        assert (await post(client, {"handler": "heartbeat"})).status_code == 503

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 from playwright.async_api import Page, Request, async_playwright
 
-from board import create_app
 from jobqueue.app import App
 from jobqueue.inspector import Inspector
-from tests.board.support import REGISTRY, fail, heartbeat, note
+from tests.board.support import REGISTRY, fail, heartbeat, note, serving
 from tests.conftest import MakeSettings
-from tests.support.eventually import eventually
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -36,20 +30,6 @@ class Seen:
 
     complaints: list[str] = field(default_factory=list[str])
     requests: list[str] = field(default_factory=list[str])
-
-
-@asynccontextmanager
-async def serving(app: App, host: str = "localhost") -> AsyncGenerator[str]:
-    """The board under a real server; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(app), log_config=None, ws="none"))
-        task = asyncio.create_task(server.serve([listener]))
-        try:
-            await eventually(lambda: server.started)
-            yield f"http://{host}:{listener.getsockname()[1]}/bullBoard"
-        finally:
-            server.should_exit = True
-            await task
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Terminal:
 
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        return kept | self.environment | changes
+        return kept | self.environment | dict(changes)
 
 
 class Running:

@@ -36,9 +36,13 @@ async def test_one_command_serves_everything(bare_terminal: Terminal, port: int)
         await is_up(port)
 
         # then the API is open here, and the heartbeat has gone the whole way
-        url = f"http://127.0.0.1:{port}/api/admin/job/1"
-        await eventually(lambda: httpx.get(url).json()["data"]["state"] == "completed", DEADLINE_S)
-        assert httpx.get(url).json()["data"]["name"] == "heartbeat"
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def completed_job() -> str | None:
+                job = (await client.get("/api/admin/job/1")).json()["data"]
+                return job["name"] if job["state"] == "completed" else None
+
+            assert await eventually(completed_job, DEADLINE_S) == "heartbeat"
         assert f"http://localhost:{port}/bullBoard" in server.said()
         assert ".jobqueue/" in server.said()
 

@@ -13,11 +13,6 @@ from tests.cli.terminal import Terminal
 from tests.support.processes import free_port
 
 
-async def keys(redis: Redis, prefix: str) -> list[str]:
-    found: list[str] = await redis.keys(f"{prefix}:*")
-    return found
-
-
 async def test_a_job_is_stored_and_its_id_printed(terminal: Terminal, redis: Redis, prefix: str) -> None:
     # when
     done = terminal.run("enqueue", "order", '{"number": 7}', "--attempts", "9")
@@ -76,7 +71,7 @@ async def test_bad_input_is_named_before_anything_is_written(
     assert done.returncode == 2
     assert named in done.stderr
     assert done.stderr.count("\n") == 1, "one line"
-    assert await keys(redis, prefix) == []
+    assert await redis.keys(f"{prefix}:*") == []
 
 
 def test_redis_away_is_told_soon_with_its_address(terminal: Terminal) -> None:

@@ -1,0 +1,61 @@
+"""Enqueueing gone wrong: both checkers refuse exactly the lines that say so."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from jobqueue import App, JobContext, Registry, enqueue_job, make_job, make_singleton_job, make_superseding_job
+
+
+class SyncData(BaseModel):
+    resource_id: str
+
+
+class Other(BaseModel):
+    resource_id: str
+
+
+async def send_function(ctx: JobContext, payload: SyncData) -> None: ...
+
+
+async def takes_three(ctx: JobContext, payload: SyncData, more: str) -> None: ...
+
+
+async def takes_no_context(payload: SyncData) -> None: ...
+
+
+send = make_job(send_function)
+
+
+@make_job
+async def tidy(ctx: JobContext) -> None: ...
+
+
+async def enqueue_wrongly(app: App, ctx: JobContext) -> None:
+    await enqueue_job(send, Other(resource_id="r1"))  # refused
+    await enqueue_job(send, {"resource_id": "r1"})  # refused
+    await enqueue_job(send)  # refused
+    await enqueue_job(send, None)  # refused
+    await enqueue_job(tidy, SyncData(resource_id="r1"))  # refused
+    await enqueue_job(send_function, SyncData(resource_id="r1"))  # refused
+    await enqueue_job(send, SyncData(resource_id="r1"), retries=3)  # refused
+    await enqueue_job(send, SyncData(resource_id="r1"), delay_ms="5")  # refused
+    await enqueue_job(send, SyncData(resource_id="r1"), run_at="2030-01-01")  # refused
+    await enqueue_job("send", {"resource_id": "r1"}, job_id=5)  # refused
+    await app.enqueue_job(send, 5)  # refused
+    await ctx.enqueue_job(send, "r1")  # refused
+    await ctx.enqueue_job(tidy, 5)  # refused
+    ctx.log(5)  # refused
+
+
+make_job(takes_three)  # refused
+make_job(takes_no_context)  # refused
+make_job(send_function, attempts="3")  # refused
+make_job(send_function, retries=3)  # refused
+make_job(send_function, unrecoverable=(5,))  # refused
+make_job("send")  # refused
+make_singleton_job(send_function, on_busy="drop")  # refused
+make_singleton_job(send_function, key="r1")  # refused
+make_superseding_job(send_function)  # refused
+make_superseding_job(send_function, dedupe_key="r1")  # refused
+Registry([send_function])  # refused
