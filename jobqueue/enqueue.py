@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from pydantic import ValidationError
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
     ConnectionLost,
@@ -114,7 +114,7 @@ class Enqueuer:
         if handler.payload is None:
             return "null"
         try:
-            encoded = wire.encode_payload(handler.payload, payload, has_secrets=handler.has_secrets)
+            encoded = encoding.encode_payload(handler.payload, payload, has_secrets=handler.has_secrets)
         except ValueError as error:
             raise InvalidPayload(handler.name, {"payload": f"cannot be stored as JSON: {error}"}) from error
         size, limit = len(encoded.encode()), self.settings.jobs_max_payload_bytes
@@ -175,7 +175,7 @@ def _is_json(payload: Any) -> bool:
 
 def _validate_json(handler: Handler[Any], payload: Any) -> Any:
     try:
-        return None if handler.payload is None else handler.payload.validate_json(wire.encode_json(payload))
+        return None if handler.payload is None else handler.payload.validate_json(encoding.encode_json(payload))
     except ValidationError as error:
         raise InvalidPayload(handler.name, field_errors(error)) from error
     except ValueError as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast, get_args
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.app import App
 from jobqueue.errors import (
     InvalidOption,
@@ -301,7 +301,7 @@ def _clean(text: str) -> str:
 
 def _is_lifo(options: str | None) -> bool:
     try:
-        decoded = wire.decode_json(options or "{}")
+        decoded = encoding.decode_json(options or "{}")
     except ValueError:
         return False
     return isinstance(decoded, dict) and cast(dict[str, Any], decoded).get("lifo") is True

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.errors import JobFailed, JobNotFound, JobqueueError, RedisError, RedisUnavailable
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
@@ -130,4 +130,4 @@ class _Listener:
             if error is not None:
                 outcome.set_exception(error)
             else:
-                outcome.set_result(wire.decode_result(result))
+                outcome.set_result(encoding.decode_result(result))

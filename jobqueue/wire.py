@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import msgpack
-from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
-from pydantic_core import from_json, to_jsonable_python
 
+from jobqueue import encoding
 from jobqueue.errors import MalformedJob
 from jobqueue.job import (
     MAX_DELAY_MS,
@@ -30,69 +27,6 @@ from jobqueue.policy import Policy
 _TYPES = frozenset(get_args(JobType))
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
 _FALLBACK_BACKOFF = exponential(5_000)
-_MAYBE_DEEP = 150
-_EXACT = 2**53
-
-
-# JSON
-
-
-def encode_json(value: Any) -> str:
-    """Any JSON value, pydantic model, dataclass or common type, as JSON that Node reads and we can read again.
-
-    Raises: ValueError where that is impossible (NaN, a lone surrogate, a cycle, too deep, an unknown type).
-    """
-    try:
-        text = json.dumps(value, default=_jsonable, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-        text.encode()
-    except (TypeError, RecursionError, UnicodeEncodeError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
-    if text.count("[") + text.count("{") > _MAYBE_DEEP:
-        decode_json(f"[[{text}]]")  # inside the job's data it lies deeper, and the reader has a limit
-    return text
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True)
-    return to_jsonable_python(value, by_alias=True)
-
-
-def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
-    """A validated payload as JSON, secrets in clear. Raises: ValueError."""
-    if has_secrets:
-        return encode_json(to_jsonable_python(_reveal(_dump(adapter, payload, "python"))))
-    text = encode_json(_dump(adapter, payload, "json"))
-    if "null" in text:
-        _reveal(_dump(adapter, payload, "python"))  # pydantic writes null for NaN, which nobody asked for
-    return text
-
-
-def _dump(adapter: TypeAdapter[Any], payload: Any, mode: Literal["json", "python"]) -> Any:
-    return adapter.dump_python(payload, mode=mode, by_alias=True, round_trip=True, warnings=False)
-
-
-def _reveal(value: Any) -> Any:
-    """The same value with its secrets in clear. Raises: ValueError for a number that JSON does not have."""
-    match value:
-        case SecretStr() | SecretBytes():
-            return value.get_secret_value()
-        case float() if not math.isfinite(value):
-            raise ValueError(f"{value} is not a JSON number")
-        case dict():
-            return {name: _reveal(one) for name, one in _object(value).items()}
-        case list() | tuple() | set() | frozenset():
-            return [_reveal(one) for one in cast(Iterable[Any], value)]
-        case _:
-            return value
-
-
-def decode_json(text: str) -> Any:
-    """Raises: ValueError where the text is not JSON or nested too deep."""
-    try:
-        return from_json(text, allow_inf_nan=False)
-    except TypeError as error:  # what it says of a lone surrogate
-        raise ValueError("the text is not valid UTF-8") from error
 
 
 # Job data
@@ -106,18 +40,18 @@ def encode_data(payload_json: str, envelope: Envelope) -> str:
         "createdBy": envelope.created_by,
         "timeoutMs": envelope.timeout_ms,
     }
-    more = "".join(f',"{name}":{encode_json(value)}' for name, value in beside.items() if value is not None)
+    more = "".join(f',"{name}":{encoding.encode_json(value)}' for name, value in beside.items() if value is not None)
     return f'{{"type":"{envelope.type}","payload":{payload_json}{more}}}'
 
 
 def decode_data(text: str) -> Envelope:
     """Our envelope; data of a foreign producer is the payload itself. Raises: ValueError."""
-    data = decode_json(text)
-    fields = _object(data)
+    data = encoding.decode_json(text)
+    fields = encoding.as_object(data)
     kind = fields.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
         return Envelope(payload=data)
-    timeout_ms = _whole(fields.get("timeoutMs"))
+    timeout_ms = encoding.as_whole(fields.get("timeoutMs"))
     return Envelope(
         payload=fields.get("payload"),
         type=cast(JobType, kind),
@@ -126,23 +60,6 @@ def decode_data(text: str) -> Envelope:
         created_by=_text_or_none(fields.get("createdBy")),
         timeout_ms=timeout_ms if timeout_ms and timeout_ms > 0 else None,
     )
-
-
-def _object(value: Any) -> dict[str, Any]:
-    """A JSON object as it is; empty where the value is something else."""
-    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
-
-
-def _array(value: Any) -> list[Any]:
-    """An array as it is; empty where the value is something else."""
-    return cast(Any, value) if isinstance(value, list) else []
-
-
-def _whole(value: Any) -> int | None:
-    """A number that every side holds exactly, as an int; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_EXACT <= value <= _EXACT:
-        return None
-    return int(value) if value == int(value) else None
 
 
 def _text_or_none(value: Any) -> str | None:
@@ -182,16 +99,16 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
     A kind that we do not know (Node's custom strategies) is the handler's to decide.
     """
     stored = options.get("backoff")
-    fixed_ms = _whole(stored)
+    fixed_ms = encoding.as_whole(stored)
     if fixed_ms is not None:
         return fixed(max(fixed_ms, 0))
-    fields = _object(stored)
+    fields = encoding.as_object(stored)
     if not fields:
         return None
     kind, jitter = fields.get("type"), fields.get("jitter", 0)
     if policy is not None and (fields.get("function") or kind not in ("fixed", "exponential")):
         return policy.backoff
-    delay_ms = min(max(_whole(fields.get("delay")) or 0, 0), MAX_DELAY_MS)
+    delay_ms = min(max(encoding.as_whole(fields.get("delay")) or 0, 0), MAX_DELAY_MS)
     share = min(max(jitter, 0.0), 1.0) if isinstance(jitter, int | float) else 0.0
     make = fixed if kind == "fixed" else exponential
     return make(delay_ms, jitter=share)
@@ -211,10 +128,14 @@ def decode_keep(option: Any, default: Keep) -> dict[str, int]:
     """
     if isinstance(option, bool):
         return {"count": 0 if option else -1}
-    count = _whole(option)
+    count = encoding.as_whole(option)
     if count is not None:
         return {"count": count}
-    fields = {name: _whole(value) for name, value in _object(option).items() if name in ("age", "count", "limit")}
+    fields = {
+        name: encoding.as_whole(value)
+        for name, value in encoding.as_object(option).items()
+        if name in ("age", "count", "limit")
+    }
     kept = {name: number for name, number in fields.items() if number is not None}
     return kept or encode_keep(default)
 
@@ -264,7 +185,7 @@ NOTHING = Fetched()
 
 def decode_fetched(reply: Any) -> Fetched:
     """The answer of moveToActive, or of a transition that fetches the next job. Source: bullmq raw2NextJobData."""
-    parts = _array(reply)
+    parts = encoding.as_array(reply)
     if len(parts) < 2:
         return NOTHING
     fields, job_id, limited_ms, next_delayed_ms = (*parts, 0, 0)[:4]
@@ -282,7 +203,7 @@ def mended(fields: Mapping[str, str]) -> dict[str, str]:
     """What must be written to a malformed job's hash so that the script which fails it does not stumble over it."""
     numbers = ("atm", "ats", "stc", "priority", "delay")
     fixes = {name: "0" for name in numbers if name in fields and not _is_number(fields[name])}
-    if "parent" in fields and not _object(decode_result(fields["parent"])):
+    if "parent" in fields and not encoding.as_object(encoding.decode_result(fields["parent"])):
         fixes |= {"parent": '{"id":"","queueKey":""}', "parentKey": ""}
     return fixes
 
@@ -323,8 +244,8 @@ def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
         finished_at_ms=_decode(fields, "finishedOn", _number, "0") or None,
         processed_by=fields.get("pb"),
         parent_key=fields.get("parentKey"),
-        progress=_decode(fields, "progress", decode_json, "0"),
-        result=decode_result(fields.get("returnvalue")),
+        progress=_decode(fields, "progress", encoding.decode_json, "0"),
+        result=encoding.decode_result(fields.get("returnvalue")),
         failed_reason=fields.get("failedReason"),
         stacktrace=_decode_stacktrace(fields),
     )
@@ -343,22 +264,12 @@ def _number(text: str) -> int:
 
 
 def _decode_options(fields: Mapping[str, str]) -> Mapping[str, Any]:
-    options = _decode(fields, "opts", decode_json, "{}")
+    options = _decode(fields, "opts", encoding.decode_json, "{}")
     if not isinstance(options, dict):
         raise MalformedJob(f"field 'opts' must be an object, not {fields.get('opts')!r:.100}")
     return cast(dict[str, Any], options)
 
 
 def _decode_stacktrace(fields: Mapping[str, str]) -> tuple[str, ...]:
-    stored = decode_result(fields.get("stacktrace"))
-    return tuple(map(str, _array(stored)))
-
-
-def decode_result(text: str | None) -> Any:
-    """A foreign result may be bare text: then it is that text. Source: Node getReturnValue."""
-    if text is None:
-        return None
-    try:
-        return decode_json(text)
-    except ValueError:
-        return text
+    stored = encoding.decode_result(fields.get("stacktrace"))
+    return tuple(map(str, encoding.as_array(stored)))

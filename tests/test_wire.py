@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.errors import MalformedJob
 from jobqueue.handler import Policy
 from jobqueue.job import Backoff, Envelope, Job, Keep, NewJob, exponential, fixed
@@ -42,17 +42,26 @@ JOB_FIELDS = [
 
 @given(JSON)
 def test_any_json_value_comes_back_as_it_was(value: Any) -> None:
-    assert wire.decode_json(wire.encode_json(value)) == value
+    assert encoding.decode_json(encoding.encode_json(value)) == value
 
 
 @pytest.mark.parametrize(
     "value",
-    [float("nan"), float("inf"), -float("inf"), {"deep": [float("nan")]}, "\ud800", {"\ud800": 1}, object(), {(1, 2): 3}],
+    [
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        {"deep": [float("nan")]},
+        "\ud800",
+        {"\ud800": 1},
+        object(),
+        {(1, 2): 3},
+    ],
     ids=repr,
 )
 def test_what_is_no_json_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="."):
-        wire.encode_json(value)
+        encoding.encode_json(value)
 
 
 def test_a_cycle_is_refused() -> None:
@@ -60,7 +69,7 @@ def test_a_cycle_is_refused() -> None:
     cycle.append(cycle)
 
     with pytest.raises(ValueError, match="."):
-        wire.encode_json(cycle)
+        encoding.encode_json(cycle)
 
 
 def nested(depth: int) -> list[Any]:
@@ -76,7 +85,7 @@ def test_what_is_written_can_be_read_however_deep(depth: int) -> None:
     """The writer must not go deeper than the reader can, or a job is stored that no worker can ever run."""
     value = nested(depth)
     try:
-        data = wire.encode_data(wire.encode_payload(TypeAdapter(object), value, has_secrets=False), Envelope(None))
+        data = wire.encode_data(encoding.encode_payload(TypeAdapter(object), value, has_secrets=False), Envelope(None))
     except ValueError:
         return
     assert wire.decode_data(data).payload == value
@@ -106,7 +115,7 @@ def test_common_types_are_written_as_json() -> None:
         "model": Sent(sentAt=datetime(2026, 1, 2, tzinfo=UTC)),
     }
 
-    assert wire.decode_json(wire.encode_json(value)) == {
+    assert encoding.decode_json(encoding.encode_json(value)) == {
         "at": "2026-01-02T00:00:00Z",
         "on": "2026-01-02",
         "id": "00000000-0000-0000-0000-000000000001",
@@ -120,7 +129,7 @@ def test_common_types_are_written_as_json() -> None:
 def test_a_secret_travels_in_clear() -> None:
     adapter = TypeAdapter(list[SecretStr])
 
-    assert wire.encode_payload(adapter, [SecretStr("hunter2")], has_secrets=True) == '["hunter2"]'
+    assert encoding.encode_payload(adapter, [SecretStr("hunter2")], has_secrets=True) == '["hunter2"]'
 
 
 # The envelope
@@ -130,7 +139,7 @@ def test_a_secret_travels_in_clear() -> None:
 def test_an_envelope_comes_back_as_it_was(payload: Any, lane: str, creator: str, timeout_ms: int) -> None:
     envelope = Envelope(payload, dedupe_key=lane, created_by=creator, timeout_ms=timeout_ms)
 
-    assert wire.decode_data(wire.encode_data(wire.encode_json(payload), envelope)) == envelope
+    assert wire.decode_data(wire.encode_data(encoding.encode_json(payload), envelope)) == envelope
 
 
 def test_what_does_not_apply_is_not_in_the_envelope() -> None:
@@ -217,7 +226,7 @@ def test_only_what_claiming_writes_is_a_ghost() -> None:
 
 @pytest.mark.parametrize(("text", "value"), [(None, None), ("null", None), ("[1]", [1]), ("bare text", "bare text")])
 def test_a_foreign_result_may_be_bare_text(text: str | None, value: Any) -> None:
-    assert wire.decode_result(text) == value
+    assert encoding.decode_result(text) == value
 
 
 # Options

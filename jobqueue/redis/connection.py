@@ -79,6 +79,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             await asyncio.shield(self._ended)
 
+    async def lost(self, within_s: float) -> bool:
+        """Wait for the connection's end, but not longer; True where it has ended."""
+        await asyncio.wait({self._ended}, timeout=within_s)
+        return self._ended.done()
+
     def abort(self, reason: str) -> None:
         """Drop the connection at once; every waiting call fails with ConnectionLost."""
         self._end(reason)

@@ -50,9 +50,7 @@ class Pause:
         await asyncio.sleep(rest_s)
 
 
-async def until_answered(
-    call: Callable[[], Awaitable[T]], on_loss: Callable[[Exception], None] = lambda _: None
-) -> T:
+async def until_answered(call: Callable[[], Awaitable[T]], on_loss: Callable[[Exception], None] = lambda _: None) -> T:
     """Repeat a call that is safe to repeat until Redis answers it. Raises: what is not passing."""
     pause = Pause()
     while True:

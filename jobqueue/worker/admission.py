@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.enqueue import field_errors
 from jobqueue.errors import MalformedJob
 from jobqueue.handler import Handler, Superseding
@@ -68,7 +68,7 @@ def _validate(handler: Handler[Any], payload: Any) -> Any:
     """
     if handler.payload is None:
         return None
-    return handler.payload.validate_json(wire.encode_json(payload), by_alias=True, by_name=True)
+    return handler.payload.validate_json(encoding.encode_json(payload), by_alias=True, by_name=True)
 
 
 def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from jobqueue import wire
+from jobqueue import encoding
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 
@@ -51,7 +51,7 @@ class Journal:
 
     def progress(self, value: Any) -> None:
         """Raises: ValueError where the value is not JSON."""
-        self._append(_Progress(wire.encode_json(value)))
+        self._append(_Progress(encoding.encode_json(value)))
 
     async def flush(self) -> None:
         """Wait until everything written so far is in Redis."""

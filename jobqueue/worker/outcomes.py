@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from jobqueue import wire
+from jobqueue import encoding, wire
 from jobqueue.context import AbortReason
 from jobqueue.errors import JobCancelled
 from jobqueue.handler import Handler
@@ -56,7 +56,7 @@ class Superseded:
 
     @property
     def result_json(self) -> str:
-        return wire.encode_json({"superseded": True, "by": self.by})
+        return encoding.encode_json({"superseded": True, "by": self.by})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Skipped:
 
     @property
     def result_json(self) -> str:
-        return wire.encode_json({"skipped": True, "holder": self.holder})
+        return encoding.encode_json({"skipped": True, "holder": self.holder})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _after_shutdown(job: Job, handler: Handler[Any], ending: Ending, max_result_
 def _completed(value: Any, max_result_bytes: int) -> Outcome:
     """The result is encoded before completion is written, so that one which cannot be fails once, not for ever."""
     try:
-        encoded = wire.encode_json(value)
+        encoded = encoding.encode_json(value)
     except ValueError as error:
         return Failed(f"the result cannot be stored as JSON: {error}")
     size = len(encoded.encode())

@@ -69,14 +69,14 @@ class SupersedeWatch:
                 await pause.rest()
 
     async def _subscribe(self, subscriber: Client) -> None:
-        """Stay subscribed; the ping notices a dead connection."""
+        """Stay subscribed; the ping notices a connection that died without a word."""
         pause = Pause()
         while True:
             try:
+                connection = await subscriber.connect()
                 await subscriber.call("SUBSCRIBE", self._queue.keys.signals())
-                while True:
-                    pause.reset()
-                    await asyncio.sleep(_PING_S)
+                pause.reset()
+                while not await connection.lost(_PING_S):
                     await subscriber.call("PING")
             except Exception as error:
                 if not is_passing(error):

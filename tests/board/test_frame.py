@@ -14,7 +14,18 @@ from tests.board.support import REGISTRY, client_of
 from tests.conftest import MakeSettings
 
 PATHS = [
-    *("/", "/healthz", "/readyz", "/bullBoard", "/bullBoard/", "/bullBoard/static/board.css", "/nowhere", "//evil"),
+    *(
+        "/",
+        "/healthz",
+        "/healthz/",
+        "/api/admin/handler/",
+        "/readyz",
+        "/bullBoard",
+        "/bullBoard/",
+        "/bullBoard/static/board.css",
+        "/nowhere",
+        "//evil",
+    ),
     *("/bullBoard/nowhere", "/bullBoard/static/nope.css", "/bullBoard/static/..%2fapp.py", "/bullBoard/static"),
     *("/bullBoard/queues/jobs/failed", "/bullBoard/queues/nope/failed", "/bullBoard/queues/jobs/jobs/nope"),
     *("/api/admin/handler", "/api/admin/job", "/api/admin/job/nope", "/api/openapi.json", "/metrics"),
@@ -37,6 +48,7 @@ async def test_every_answer_is_guarded_and_carries_its_request_id(
     assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["x-request-id"]
     assert "access-control-allow-origin" not in answer.headers
+    assert answer.headers.get("location", "/bullBoard") == "/bullBoard"
 
 
 async def test_unknown_routes_and_wrong_methods_are_answered_as_json(client: httpx.AsyncClient) -> None:

@@ -278,7 +278,9 @@ async def test_a_schedulers_job_supersedes_an_older_run_when_it_is_picked_up(set
 async def test_a_slot_that_is_older_than_the_holder_is_superseded_by_it(settings: MakeSettings) -> None:
     """The worker was down: the slot of an hour ago must not stop what was enqueued a minute ago."""
     async with App(Registry([sync]), settings()) as app:
-        scheduled = await add_scheduler(app, sync, "r1", every_ms=3_600_000, start_ms=now_ms() - 3_600_000)
+        slot_ms = now_ms() + 20
+        scheduled = await add_scheduler(app, sync, "r1", every_ms=3_600_000, start_ms=slot_ms)
+        await eventually(lambda: now_ms() > slot_ms)
         newer = await app.enqueue_job(sync, "r1", delay_ms=60_000)
 
         async with serving(app):

@@ -12,6 +12,7 @@ from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import at_work, keys_of
+from tests.worker.proxy import proxied
 
 
 async def echo(ctx: JobContext, value: int) -> dict[str, int]:
@@ -90,23 +91,41 @@ async def test_a_waiter_that_gave_up_does_not_hurt_the_next(settings: MakeSettin
 
 
 async def test_a_result_that_came_while_the_waiter_was_cut_off_is_not_missed(
-    settings: MakeSettings, own_redis: RedisServer
+    settings: MakeSettings, redis_server: RedisServer
 ) -> None:
+    async with proxied(redis_server) as proxy, App(Registry([HANDLER]), settings(redis_url=proxy.url)) as app:
+        job = await app.enqueue_job(HANDLER, 5)
+        waiting = asyncio.ensure_future(job.wait(20))
+        await somebody_listens(redis_server)
+        proxy.go_silent()
+        async with at_work(settings(), HANDLER) as site:
+            assert (await site.end_of(job.job_id))[0] == "completed"
+        proxy.cut_all()
+        proxy.speak_again()
+
+        assert await waiting == {"value": 5}
+
+
+async def test_a_waiter_outlives_a_restart_of_redis(settings: MakeSettings, own_redis: RedisServer) -> None:
     ours = settings(redis_url=own_redis.url)
     async with App(Registry([HANDLER]), ours) as app:
         job = await app.enqueue_job(HANDLER, 5)
         waiting = asyncio.ensure_future(job.wait(20))
-        async with own_redis.client() as client:
-
-            async def somebody_listens() -> bool:
-                return any(known["cmd"] == "xread" for known in await client.client_list())
-
-            await eventually(somebody_listens)
+        await somebody_listens(own_redis)
         await asyncio.to_thread(own_redis.kill)
         await asyncio.to_thread(own_redis.start)
-        async with at_work(ours, HANDLER) as site:
-            assert (await site.end_of(job.job_id))[0] == "completed"
+
+        async with at_work(ours, HANDLER):
             assert await waiting == {"value": 5}
+
+
+async def somebody_listens(server: RedisServer) -> None:
+    async with server.client() as client:
+
+        async def is_reading() -> bool:
+            return any(known["cmd"] == "xread" for known in await client.client_list())
+
+        await eventually(is_reading)
 
 
 async def test_closing_the_app_ends_the_waiting(settings: MakeSettings) -> None:
