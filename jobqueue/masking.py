@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
 
 from pydantic import PydanticUserError, TypeAdapter
 
-from jobqueue.wire import decode_json
+from jobqueue.encoding import decode_json
 
 MASK: Final = "********"
 

@@ -146,7 +146,9 @@ async def test_the_log_is_capped_at_what_the_handler_keeps(settings: MakeSetting
     assert await redis.lrange(f"{prefix}:jobs:{enqueued.job_id}:logs", 0, -1) == ["7", "8", "9"]
 
 
-@pytest.mark.parametrize("line", ["", "ünïcode", "null \x00 byte", "two\nlines", "lone \ud800 surrogate", "x" * 100_000])
+@pytest.mark.parametrize(
+    "line", ["", "ünïcode", "null \x00 byte", "two\nlines", "lone \ud800 surrogate", "x" * 100_000]
+)
 async def test_any_line_can_be_logged_without_hurting_the_job(settings: MakeSettings, line: str) -> None:
     """A file's name, an error's text: a log line may hold what cannot be sent to Redis as it is."""
 
@@ -237,8 +239,7 @@ async def test_what_the_lifespan_opened_is_there_by_its_type_and_closed_at_the_s
     async def read(ctx: JobContext) -> bool:
         return ctx.resources[Database].is_open
 
-    async with App(Registry([read], lifespan=lifespan), settings()) as app:
-        async with serving(app):
-            assert await (await app.enqueue_job(read)).wait(WAIT_S) is True
+    async with App(Registry([read], lifespan=lifespan), settings()) as app, serving(app):
+        assert await (await app.enqueue_job(read)).wait(WAIT_S) is True
 
     assert not database.is_open

@@ -16,7 +16,6 @@ from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, serving
 from tests.support.mail import ADA, REGISTRY, Mail, later, send_mail, stored, tidy
 
-
 # What is stored
 
 

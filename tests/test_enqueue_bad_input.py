@@ -153,7 +153,9 @@ BAD_PAYLOADS: list[tuple[Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("handler", "payload", "field"), BAD_PAYLOADS, ids=[f"{h.name}-{number}" for number, (h, *_) in enumerate(BAD_PAYLOADS)]
+    ("handler", "payload", "field"),
+    BAD_PAYLOADS,
+    ids=[f"{h.name}-{number}" for number, (h, *_) in enumerate(BAD_PAYLOADS)],
 )
 async def test_a_payload_that_does_not_validate_names_its_field(
     settings: MakeSettings, redis: Redis, prefix: str, handler: Any, payload: Any, field: str
@@ -216,7 +218,9 @@ async def test_an_unknown_name_is_answered_with_the_known_ones(
     assert "send, tidy" in str(error)
 
 
-@pytest.mark.parametrize("handler", [None, 5, send.function, send.payload, {}, ["send"], b"send", Path("send")], ids=str)
+@pytest.mark.parametrize(
+    "handler", [None, 5, send.function, send.payload, {}, ["send"], b"send", Path("send")], ids=str
+)
 async def test_what_is_no_handler_is_refused_as_one(
     settings: MakeSettings, redis: Redis, prefix: str, handler: Any
 ) -> None:

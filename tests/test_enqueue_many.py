@@ -86,7 +86,9 @@ async def test_a_generator_is_taken_batch_by_batch(settings: MakeSettings, redis
     assert await redis.llen(f"{prefix}:jobs:wait") == 1_000
 
 
-@pytest.mark.parametrize("item", [tidy, "tidy", ("tidy",), ("tidy", None, None), None, 5], ids=lambda item: f"{item!s:.9}")
+@pytest.mark.parametrize(
+    "item", [tidy, "tidy", ("tidy",), ("tidy", None, None), None, 5], ids=lambda item: f"{item!s:.9}"
+)
 async def test_an_item_that_is_no_pair_is_named_by_its_position(settings: MakeSettings, item: Any) -> None:
     async with App(REGISTRY, settings()) as app:
         with pytest.raises(JobqueueError, match="1"):

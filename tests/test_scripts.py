@@ -32,9 +32,7 @@ SHIPPED = [
 
 
 def shipped_text(name: str) -> str:
-    (entry,) = [
-        entry for entry in (files("bullmq") / "commands").iterdir() if entry.name.rpartition("-")[0] == name
-    ]
+    (entry,) = [entry for entry in (files("bullmq") / "commands").iterdir() if entry.name.rpartition("-")[0] == name]
     return entry.read_text(encoding="utf-8")
 
 

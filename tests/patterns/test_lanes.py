@@ -297,9 +297,7 @@ async def retry_by_hand(app: App, job_id: str) -> None:
     keys = app.queue().keys
     words = ("events", "failed", "wait", "meta", "active", "marker", "prioritized", "pc")
     args = (job_id, "LPUSH", "failedReason", "failed", "1", "1")
-    reply = await app.client.run(
-        shipped("reprocessJob"), [keys.job(job_id), *(keys.of(word) for word in words)], args
-    )
+    reply = await app.client.run(shipped("reprocessJob"), [keys.job(job_id), *(keys.of(word) for word in words)], args)
     assert reply == 1
 
 

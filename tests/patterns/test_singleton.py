@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, JobContext, JobFailed, Registry, fixed, make_singleton_job
-from jobqueue import locks
+from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
 from tests.support.eventually import eventually

@@ -17,9 +17,8 @@ WAIT_S = 15.0
 @asynccontextmanager
 async def working(settings: Settings, *handlers: Handler[Any]) -> AsyncGenerator[App]:
     """An app whose worker serves these handlers until the block ends."""
-    async with App(Registry(handlers), settings) as app:
-        async with serving(app):
-            yield app
+    async with App(Registry(handlers), settings) as app, serving(app):
+        yield app
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ INCREMENT = Script.of("increment", "return redis.call('INCR', KEYS[1]) + ARGV[1]
 @asynccontextmanager
 async def client_of(
     url: str, *, timeouts: Timeouts | None = None, on_push: PushListener | None = None
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     client = Client(Endpoint.from_url(url), timeouts=timeouts, on_push=on_push)
     try:
         yield client
@@ -70,7 +70,7 @@ async def test_a_lost_connection_is_told_once_and_opened_again(own_redis: RedisS
         blocked = asyncio.ensure_future(client.call("BLPOP", "nothing", 0, timeout_s=60))
         await asyncio.sleep(0.1)  # lets the call leave: nothing tells that it has
         async with own_redis.client() as admin:
-            await admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await admin.client_kill_filter(_type="normal", skipme=True)
 
         with pytest.raises(ConnectionLost):
             await blocked
@@ -194,7 +194,7 @@ def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsServer]:
 
 
 @contextmanager
-def tls_redis(folder: Path) -> Iterator[TlsServer]:
+def tls_redis(folder: Path) -> Generator[TlsServer]:
     certificate, key = write_certificate(folder, "server")
     stranger, _ = write_certificate(folder, "stranger")
     port = free_port()
@@ -226,9 +226,7 @@ def write_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     certificate_file, key_file = folder / f"{name}.crt", folder / f"{name}.key"
     certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_file, key_file
 
@@ -250,7 +248,7 @@ async def test_tls_with_an_unknown_authority_is_refused_and_says_why(tls_server:
 async def test_tls_to_a_host_that_the_certificate_does_not_name_is_refused(tls_server: TlsServer) -> None:
     url = tls_server.url(ssl_ca_certs=str(tls_server.authority)).replace("localhost", HOST)
     async with client_of(url) as client:
-        with pytest.raises(RedisUnavailable, match="certificate is not valid for|mismatch"):
+        with pytest.raises(RedisUnavailable, match=r"certificate is not valid for|mismatch"):
             await client.call("PING")
 
 
@@ -261,7 +259,7 @@ async def test_tls_without_verification_serves_where_the_url_asks_for_it(tls_ser
 
 async def test_a_certificate_file_that_is_not_there_is_a_wrong_setting(tls_server: TlsServer) -> None:
     async with client_of(tls_server.url(ssl_ca_certs="/nowhere/ca.pem")) as client:
-        with pytest.raises(SettingsError, match=r"REDIS_URL: cannot read the TLS certificate or key in /nowhere/ca.pem"):
+        with pytest.raises(SettingsError, match=r"REDIS_URL: cannot read the TLS certificate .* /nowhere/ca.pem"):
             await client.call("PING")
 
 

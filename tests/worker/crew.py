@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,11 +53,16 @@ class Crew:
 
     async def have_started(self, count: int) -> list[Line]:
         """Wait until that many runs have begun."""
-        return await eventually(lambda: len(self.lines("start")) >= count and self.lines("start"), 20)
+
+        def started() -> list[Line] | None:
+            lines = self.lines("start")
+            return lines if len(lines) >= count else None
+
+        return await eventually(started, 20)
 
 
 @contextmanager
-def crew_in(folder: Path) -> Iterator[Crew]:
+def crew_in(folder: Path) -> Generator[Crew]:
     """A crew that works in `folder`; its processes end with the block."""
     crew = Crew(folder)
     with crew.started:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
 
@@ -53,7 +53,7 @@ async def end_of(app: App, job_id: str, deadline_s: float = 10.0) -> tuple[str, 
 
 
 @asynccontextmanager
-async def at_work(settings: Settings, *handlers: Handler[Any], name: str | None = None) -> AsyncIterator[Site]:
+async def at_work(settings: Settings, *handlers: Handler[Any], name: str | None = None) -> AsyncGenerator[Site]:
     """A worker that serves `handlers` until the block ends."""
     async with App(Registry(handlers), settings) as app:
         worker = Worker(app, name=name)
@@ -66,6 +66,17 @@ async def at_work(settings: Settings, *handlers: Handler[Any], name: str | None 
             await worker.stop()
 
 
+class _Commands(Protocol):
+    """The part of redis-py's client that it leaves without types."""
+
+    async def execute_command(self, *command: str | bytes | float) -> Any: ...
+
+
+async def ask(redis: Redis, *command: str | bytes | float) -> Any:
+    """Any command of Redis, and its answer."""
+    return await cast(_Commands, redis).execute_command(*command)
+
+
 def keys_of(settings: Settings) -> QueueKeys:
     """The keys of the default queue."""
     return QueueKeys(settings.jobs_prefix, settings.jobs_queue)
@@ -76,24 +87,24 @@ async def add_raw(redis: Redis, keys: QueueKeys, job_id: str | bytes, fields: Ma
     flat = [part for pair in fields.items() for part in pair]
     job_key = keys.base.encode() + (job_id.encode() if isinstance(job_id, str) else job_id)
     if flat:
-        await redis.execute_command("HSET", job_key, *flat)
-    await redis.execute_command("LPUSH", keys.of("wait"), job_id)
-    await redis.execute_command("ZADD", keys.of("marker"), 0, "0")
+        await ask(redis, "HSET", job_key, *flat)
+    await ask(redis, "LPUSH", keys.of("wait"), job_id)
+    await ask(redis, "ZADD", keys.of("marker"), 0, "0")
 
 
 async def position(redis: Redis, keys: QueueKeys, job_id: str) -> str:
     """The list or set that the job is in."""
     for word in ("wait", "active"):
-        if job_id in await redis.execute_command("LRANGE", keys.of(word), 0, -1):
+        if job_id in await ask(redis, "LRANGE", keys.of(word), 0, -1):
             return word
     for word in ("delayed", "prioritized", "completed", "failed"):
-        if await redis.execute_command("ZSCORE", keys.of(word), job_id) is not None:
+        if await ask(redis, "ZSCORE", keys.of(word), job_id) is not None:
             return word
     return "nowhere"
 
 
 @contextmanager
-def at_work_in_a_thread(settings: Settings, *handlers: Handler[Any], name: str) -> Iterator[None]:
+def at_work_in_a_thread(settings: Settings, *handlers: Handler[Any], name: str) -> Generator[None]:
     """A worker on an event loop of its own, so that a handler that blocks that loop does not block the test."""
     started, stopping = threading.Event(), threading.Event()
 

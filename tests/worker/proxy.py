@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -119,7 +119,7 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(server: RedisServer) -> AsyncIterator[Proxy]:
+async def proxied(server: RedisServer) -> AsyncGenerator[Proxy]:
     """A proxy in front of `server`; it ends with the block."""
     proxy = Proxy(server.port)
     listening = await asyncio.start_server(proxy.serve, HOST, 0)

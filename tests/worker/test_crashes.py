@@ -10,7 +10,7 @@ from jobqueue import App, Registry
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.worker.crew import Crew
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 from tests.worker.programs import crew as program
 
 FOR_EVER_MS = 600_000
@@ -44,8 +44,8 @@ async def test_a_worker_that_is_killed_with_ten_active_jobs_loses_nothing(
             job.job_id for job in (*before, *held, *waiting)
         )
         for word in ("wait", "active"):
-            assert await redis.execute_command("LLEN", keys.of(word)) == 0
-        assert await redis.execute_command("KEYS", f"{keys.base}*:lock") == []
+            assert await ask(redis, "LLEN", keys.of(word)) == 0
+        assert await ask(redis, "KEYS", f"{keys.base}*:lock") == []
 
 
 async def test_a_job_whose_worker_died_says_so_and_has_lost_no_try(

@@ -12,18 +12,18 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, fixed, make_job
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 log = logging.getLogger("shop.orders")
 
 
 async def log_of(redis: Redis, settings: Settings, job_id: str) -> list[str]:
-    lines: list[str] = await redis.execute_command("LRANGE", keys_of(settings).job_logs(job_id), 0, -1)
+    lines: list[str] = await ask(redis, "LRANGE", keys_of(settings).job_logs(job_id), 0, -1)
     return lines
 
 
 async def progress_events(redis: Redis, settings: Settings) -> list[str]:
-    entries = await redis.xrange(keys_of(settings).of("events"))
+    entries = await ask(redis, "XRANGE", keys_of(settings).of("events"), "-", "+")
     return [fields["data"] for _, fields in entries if fields["event"] == "progress"]
 
 

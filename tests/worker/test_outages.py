@@ -10,7 +10,7 @@ from jobqueue import JobContext, make_job
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.worker.harness import Site, at_work
+from tests.worker.harness import Site, ask, at_work
 
 RESUMES_S = 5.0
 
@@ -84,7 +84,7 @@ async def test_flushed_scripts_are_loaded_again(settings: MakeSettings, own_redi
         own_redis.client() as client,
     ):
         for value in range(5):
-            await client.execute_command("SCRIPT", "FLUSH")
+            await ask(client, "SCRIPT", "FLUSH")
             await resumes(site, value)
 
 
@@ -103,7 +103,7 @@ async def test_a_job_that_runs_while_the_scripts_are_flushed_keeps_its_lock(
     async with at_work(short, handler) as site, own_redis.client() as client:
         job = await site.app.enqueue_job(handler)
         await eventually(lambda: runs)
-        await client.execute_command("SCRIPT", "FLUSH")
+        await ask(client, "SCRIPT", "FLUSH")
         assert (await site.end_of(job.job_id))[0] == "completed"
         assert len(runs) == 1
 
@@ -114,7 +114,7 @@ async def test_killed_connections_are_opened_again(settings: MakeSettings, own_r
         own_redis.client() as client,
     ):
         for value in range(5):
-            await client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            await ask(client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             await eventually_enqueued(site, value)
 
 
@@ -131,9 +131,9 @@ async def test_a_read_only_redis_is_waited_for(settings: MakeSettings, own_redis
         own_redis.client() as client,
     ):
         job = await site.app.enqueue_job("echo", 7, delay_ms=300)
-        await client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        await ask(client, "REPLICAOF", "127.0.0.1", "1")
         await asyncio.sleep(1.0)  # the subject: the job comes due while nothing can be written
-        await client.execute_command("REPLICAOF", "NO", "ONE")
+        await ask(client, "REPLICAOF", "NO", "ONE")
 
         assert await job.wait(RESUMES_S) == 7
 
@@ -152,10 +152,10 @@ async def test_a_redis_that_is_full_is_waited_for(settings: MakeSettings, own_re
     async with at_work(settings(redis_url=own_redis.url), handler) as site, own_redis.client() as client:
         job = await site.app.enqueue_job(handler)
         await eventually(lambda: runs)
-        await client.execute_command("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
+        await ask(client, "CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1")
         may_end.set()
         await asyncio.sleep(0.5)  # the subject: the completion meets a full Redis
-        await client.execute_command("CONFIG", "SET", "maxmemory", "0")
+        await ask(client, "CONFIG", "SET", "maxmemory", "0")
 
         assert await job.wait(RESUMES_S) == "done"
         assert runs == [job.job_id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from bullmq import Queue as BullQueue
@@ -18,7 +18,7 @@ from tests.worker.harness import at_work, keys_of, position
 
 
 @asynccontextmanager
-async def bull_queue(settings: Settings) -> AsyncIterator[BullQueue]:
+async def bull_queue(settings: Settings) -> AsyncGenerator[BullQueue]:
     """The package's own queue object, which pauses as Node 6 does."""
     queue = BullQueue(settings.jobs_queue, {"connection": settings.redis_url, "prefix": settings.jobs_prefix})
     try:

@@ -13,7 +13,7 @@ from jobqueue.inspector import Inspector
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.worker.harness import at_work, keys_of, position
+from tests.worker.harness import ask, at_work, keys_of, position
 
 
 class Order(BaseModel):
@@ -89,9 +89,9 @@ async def test_a_foreign_job_s_data_is_the_payload_itself(settings: MakeSettings
 
     async with at_work(ours, *make_order(runs)) as site:
         fields = ("name", "order", "data", '{"count":4,"type":"urgent"}', "opts", "{}", "timestamp", "1")
-        await redis.execute_command("HSET", keys.job("foreign"), *fields)
-        await redis.execute_command("LPUSH", keys.of("wait"), "foreign")
-        await redis.execute_command("ZADD", keys.of("marker"), 0, "0")
+        await ask(redis, "HSET", keys.job("foreign"), *fields)
+        await ask(redis, "LPUSH", keys.of("wait"), "foreign")
+        await ask(redis, "ZADD", keys.of("marker"), 0, "0")
 
         assert await site.end_of("foreign") == ("completed", "4")
 
@@ -104,16 +104,16 @@ async def test_what_a_failed_job_says_is_what_its_waiter_hears(settings: MakeSet
 
     async with at_work(settings(), handler) as site:
         job = await site.app.enqueue_job(handler)
-        with pytest.raises(JobFailed, match="^the very reason$"):
+        with pytest.raises(JobFailed, match=r"^the very reason$"):
             await job.wait(10)
 
 
 async def write_version_5(redis: Redis, settings: Settings) -> None:
-    await redis.execute_command("HSET", keys_of(settings).of("meta"), "version", "bullmq:5.71.0")
+    await ask(redis, "HSET", keys_of(settings).of("meta"), "version", "bullmq:5.71.0")
 
 
 async def write_paused_list(redis: Redis, settings: Settings) -> None:
-    await redis.execute_command("LPUSH", keys_of(settings).of("paused"), "1", "2")
+    await ask(redis, "LPUSH", keys_of(settings).of("paused"), "1", "2")
 
 
 async def test_a_queue_of_bullmq_5_is_refused_at_the_start(settings: MakeSettings, redis: Redis) -> None:
@@ -126,7 +126,7 @@ async def test_a_queue_of_bullmq_5_is_refused_at_the_start(settings: MakeSetting
             await worker.start()
         await worker.stop()
 
-    version = await redis.execute_command("HGET", keys_of(ours).of("meta"), "version")
+    version = await ask(redis, "HGET", keys_of(ours).of("meta"), "version")
     assert version == "bullmq:5.71.0", "what was found is left as it was"
 
 
@@ -177,7 +177,7 @@ async def test_a_worker_leaves_queues_alone_that_it_does_not_serve(settings: Mak
         done = await site.app.enqueue_job("mail")
         await done.wait(10)
 
-        waiting = await redis.execute_command("LRANGE", f"{ours.jobs_prefix}:elsewhere:wait", 0, -1)
+        waiting = await ask(redis, "LRANGE", f"{ours.jobs_prefix}:elsewhere:wait", 0, -1)
         assert waiting == [job.job_id]
         assert await position(redis, keys_of(ours), done.job_id) == "completed"
         await eventually(lambda: site.count("job.completed") == 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from redis.asyncio import Redis
 
@@ -9,7 +11,7 @@ from jobqueue import Backoff, JobContext, exponential, fixed, make_job
 from jobqueue.clock import now_ms
 from jobqueue.job import BackoffFunction
 from tests.conftest import MakeSettings
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 LATE_MS = 250
 
@@ -26,7 +28,7 @@ async def gaps_of(settings: MakeSettings, backoff: Backoff | BackoffFunction, at
     async with at_work(settings(), handler) as site:
         job = await site.app.enqueue_job(handler)
         assert await site.end_of(job.job_id) == ("failed", "as always")
-    return [after - before for before, after in zip(tried_ms, tried_ms[1:], strict=False)]
+    return [after - before for before, after in pairwise(tried_ms)]
 
 
 async def test_a_fixed_backoff_waits_the_same_each_time(settings: MakeSettings) -> None:
@@ -138,7 +140,7 @@ async def test_each_failed_try_leaves_its_stack_trace(settings: MakeSettings, re
             f"ValueError: try {number}" for number in (1, 2, 3)
         ]
         assert stored.failed_reason == "try 3"
-        log = await redis.execute_command("LRANGE", keys_of(ours).job_logs(job.job_id), 0, -1)
+        log = await ask(redis, "LRANGE", keys_of(ours).job_logs(job.job_id), 0, -1)
         assert log == [f"failed: try {number}" for number in (1, 2, 3)]
 
 

@@ -15,7 +15,7 @@ from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.processes import free_port
 from tests.worker.crew import Crew
-from tests.worker.harness import at_work, keys_of, position
+from tests.worker.harness import ask, at_work, keys_of, position
 from tests.worker.programs import crew as program
 
 
@@ -69,7 +69,7 @@ async def test_after_the_shutdown_time_a_job_is_told_to_stop_and_goes_back_uncou
         assert told == ["the worker stops"]
         assert await position(redis, keys_of(ours), job.job_id) == "wait"
         assert (await leaving.job(job.job_id)).attempts_made == 0
-        assert not await redis.execute_command("EXISTS", keys_of(ours).job_lock(job.job_id))
+        assert not await ask(redis, "EXISTS", keys_of(ours).job_lock(job.job_id))
 
     async with at_work(ours, handler, name="next") as following:
         assert await following.end_of(job.job_id) == ("completed", '"run by the next"')
@@ -179,8 +179,7 @@ async def test_a_stopped_worker_leaves_no_connection_task_or_thread(settings: Ma
     ours = settings()
 
     async def connections() -> int:
-        listed = await redis.execute_command("CLIENT", "LIST")
-        return len(listed) if isinstance(listed, list) else str(listed).count("id=")
+        return len(await redis.client_list())
 
     async def as_many_as(count: int) -> bool:
         return await connections() == count

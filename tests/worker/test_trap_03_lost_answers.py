@@ -13,7 +13,7 @@ from jobqueue.scripts import shipped
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.worker.harness import Site, at_work
+from tests.worker.harness import Site, ask, at_work
 from tests.worker.proxy import Loss, Proxy, proxied
 
 SCRIPTS = tuple(map(shipped, ("moveToFinished", "moveToActive", "moveToDelayed")))
@@ -24,7 +24,7 @@ COMPLETION, CLAIM, DELAY = (script.sha for script in SCRIPTS)
 async def known_scripts(redis: Redis) -> None:
     """Redis knows the scripts: else the answer that is lost would be that it does not."""
     for script in SCRIPTS:
-        await redis.execute_command("SCRIPT", "LOAD", script.text)
+        await ask(redis, "SCRIPT", "LOAD", script.text)
 
 
 def lose(proxy: Proxy, what: Loss, needle: str) -> asyncio.Event:
@@ -141,7 +141,7 @@ async def test_a_success_outlives_the_kill_of_every_connection(settings: MakeSet
         runs.append(ctx.job.id)
         async with own_redis.client() as client:
             for kind in ("normal", "pubsub"):
-                await client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+                await ask(client, "CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
         return "done"
 
     handler = make_job(kills_all_connections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 from redis.asyncio import Redis
@@ -11,13 +12,13 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, make_job
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 
 async def limit(redis: Redis, settings: Settings, **limits: int) -> None:
     """What Node's setGlobalConcurrency and setGlobalRateLimit write."""
     for name, value in limits.items():
-        await redis.execute_command("HSET", keys_of(settings).of("meta"), name, value)
+        await ask(redis, "HSET", keys_of(settings).of("meta"), name, value)
 
 
 @pytest.mark.parametrize("concurrency", [1, 10])
@@ -93,6 +94,6 @@ async def test_a_rate_limited_queue_goes_on_the_moment_it_may(
         for job in jobs:
             await job.wait(30)
 
-        gaps_s = [after - before for before, after in zip(started_s, started_s[1:], strict=False)]
+        gaps_s = [after - before for before, after in pairwise(started_s)]
         assert all(gap_s > 0.15 for gap_s in gaps_s), "no faster than the limit"
         assert started_s[-1] - started_s[0] < 3, "and no slower than it must"

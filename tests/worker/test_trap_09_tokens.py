@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, make_job
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 
 async def test_jobs_that_are_active_at_once_have_tokens_of_their_own(settings: MakeSettings, redis: Redis) -> None:
@@ -30,7 +30,7 @@ async def test_jobs_that_are_active_at_once_have_tokens_of_their_own(settings: M
     async with at_work(ours, handler) as site, at_work(ours, handler):
         jobs = await site.app.enqueue_jobs([(handler, None)] * 20)
         await eventually(lambda: len(started) == 20)
-        tokens = [await redis.execute_command("GET", keys.job_lock(job.job_id)) for job in jobs]
+        tokens = [await ask(redis, "GET", keys.job_lock(job.job_id)) for job in jobs]
         may_end.set()
 
         assert None not in tokens

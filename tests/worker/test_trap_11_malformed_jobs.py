@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, make_job
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.worker.harness import add_raw, at_work, keys_of, position
+from tests.worker.harness import add_raw, ask, at_work, keys_of, position
 
 GOOD: Mapping[str, str | bytes] = {"name": "work", "data": "{}", "opts": '{"attempts":3}', "timestamp": "1700000000000"}
 
@@ -34,7 +34,10 @@ MALFORMED: dict[str, tuple[Mapping[str, str | bytes], str]] = {
     "the name is not UTF-8": ({"name": b"\xff\xfe"}, "unknown handler"),
     "retention is no number": ({"opts": '{"attempts":1,"removeOnComplete":"soon","removeOnFail":"soon"}'}, ".*"),
     "repeat is no object": ({"rjk": "nightly", "opts": '{"repeat":"daily","attempts":1}'}, ".*"),
-    "backoff is beyond all numbers": ({"data": "no", "opts": '{"backoff":{"type":"fixed","delay":1e308}}'}, "malformed"),
+    "backoff is beyond all numbers": (
+        {"data": "no", "opts": '{"backoff":{"type":"fixed","delay":1e308}}'},
+        "malformed",
+    ),
 }
 
 
@@ -64,10 +67,10 @@ async def test_a_malformed_job_ends_once_and_the_worker_goes_on(
         assert await position(redis, keys, "bad") in ("failed", "completed")
         assert runs.count("bad") <= 1
         if reason != ".*":
-            assert re.match(reason, await redis.execute_command("HGET", keys.job("bad"), "failedReason"))
+            assert re.match(reason, await ask(redis, "HGET", keys.job("bad"), "failedReason"))
             assert "bad" not in runs
-        assert await redis.execute_command("LLEN", keys.of("active")) == 0
-        assert not await redis.execute_command("EXISTS", keys.job_lock("bad"))
+        assert await ask(redis, "LLEN", keys.of("active")) == 0
+        assert not await ask(redis, "EXISTS", keys.job_lock("bad"))
 
 
 async def test_a_job_without_a_name_is_quarantined(settings: MakeSettings, redis: Redis) -> None:
@@ -78,7 +81,7 @@ async def test_a_job_without_a_name_is_quarantined(settings: MakeSettings, redis
         await add_raw(redis, keys, "nameless", {"data": "{}", "opts": "{}", "timestamp": "1"})
 
         await eventually_in(redis, keys.of("failed"), "nameless")
-        reason = await redis.execute_command("HGET", keys.job("nameless"), "failedReason")
+        reason = await ask(redis, "HGET", keys.job("nameless"), "failedReason")
         assert "no field 'name'" in reason
 
 
@@ -99,7 +102,7 @@ async def test_an_id_without_a_job_is_taken_out_of_active(settings: MakeSettings
         await good.wait(10)
 
         assert await position(redis, keys, "ghost") == "nowhere"
-        assert not await redis.execute_command("EXISTS", keys.job("ghost"))
+        assert not await ask(redis, "EXISTS", keys.job("ghost"))
         assert runs == [good.job_id]
         told = [event.detail for event in site.told if event.job_id == "ghost"]
         assert told == ["the id was in the queue, its job was not: taken out"]
@@ -121,7 +124,7 @@ async def test_an_id_that_is_not_utf_8_does_not_stop_the_queue(settings: MakeSet
         await good.wait(10)
 
         async def active_is_empty() -> bool:
-            return int(await redis.execute_command("LLEN", keys.of("active"))) == 0
+            return int(await ask(redis, "LLEN", keys.of("active"))) == 0
 
         await eventually(active_is_empty)
         assert len([job_id for job_id in runs if job_id != good.job_id]) <= 1
@@ -139,8 +142,8 @@ async def test_a_quarantined_job_can_be_retried_once_it_is_mended(settings: Make
         await add_raw(redis, keys, "bad", {**GOOD, "data": "{oops"})
         assert (await site.end_of("bad"))[0] == "failed"
 
-        await redis.execute_command("HSET", keys.job("bad"), "data", json.dumps({"a": 1}))
-        await redis.execute_command("ZREM", keys.of("failed"), "bad")
+        await ask(redis, "HSET", keys.job("bad"), "data", json.dumps({"a": 1}))
+        await ask(redis, "ZREM", keys.of("failed"), "bad")
         await add_raw(redis, keys, "bad", {"atm": "0"})
 
         assert await site.end_of("bad") == ("completed", '"done"')
@@ -148,6 +151,6 @@ async def test_a_quarantined_job_can_be_retried_once_it_is_mended(settings: Make
 
 async def eventually_in(redis: Redis, key: str, job_id: str) -> None:
     async def is_there() -> bool:
-        return await redis.execute_command("ZSCORE", key, job_id) is not None
+        return await ask(redis, "ZSCORE", key, job_id) is not None
 
     await eventually(is_there)

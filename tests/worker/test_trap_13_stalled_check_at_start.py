@@ -12,7 +12,7 @@ from jobqueue.queue import Claimant
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 
 def long_interval(settings: MakeSettings) -> Settings:
@@ -29,9 +29,9 @@ async def leave_behind(redis: Redis, settings: Settings, *, marked: bool) -> str
     async with App(Registry([make_job(work)]), settings) as app:
         job = await app.enqueue_job("work")
         await app.queue().claim(Claimant("a-worker-that-is-gone", "gone", 60_000))
-        await redis.execute_command("DEL", keys.job_lock(job.job_id))
+        await ask(redis, "DEL", keys.job_lock(job.job_id))
         if marked:
-            await redis.execute_command("SADD", keys.of("stalled"), job.job_id)
+            await ask(redis, "SADD", keys.of("stalled"), job.job_id)
     return job.job_id
 
 
@@ -76,7 +76,7 @@ async def test_the_next_worker_takes_up_the_job_though_the_killed_one_has_just_c
 
     ours = settings(worker_stalled_ms=500)
     job_id = await leave_behind(redis, ours, marked=True)
-    await redis.execute_command("SET", keys_of(ours).of("stalled-check"), "then", "PX", 400)
+    await ask(redis, "SET", keys_of(ours).of("stalled-check"), "then", "PX", 400)
 
     async with at_work(ours, make_job(work)) as site:
         assert (await site.end_of(job_id, 5))[0] == "completed"

@@ -11,7 +11,7 @@ from jobqueue.handler import Handler
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
 from tests.worker.crew import Crew
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 HOUR_MS = 3_600_000
 MAX_CLAIMS = 2
@@ -31,6 +31,7 @@ async def schedule_crash(settings: Settings) -> str:
     queue = BullQueue(settings.jobs_queue, {"connection": settings.redis_url, "prefix": settings.jobs_prefix})
     try:
         job = await queue.upsertJobScheduler("nightly", {"every": HOUR_MS}, "crash", {}, {})
+        assert job is not None
         return str(job.id)
     finally:
         await queue.close()
@@ -65,4 +66,4 @@ async def test_a_job_that_kills_its_process_is_quarantined_after_max_claims(
         assert crew.runs()[job_id] == MAX_CLAIMS
         if made_by == "a scheduler":
             assert reason == "quarantined: 2 workers died or stalled while they ran it"
-            assert await redis.execute_command("ZCARD", keys_of(short).of("delayed")) == 1, "tomorrow's job stays"
+            assert await ask(redis, "ZCARD", keys_of(short).of("delayed")) == 1, "tomorrow's job stays"

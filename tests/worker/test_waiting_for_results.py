@@ -11,7 +11,7 @@ from jobqueue import App, JobContext, JobFailed, JobNotFound, Registry, make_job
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 from tests.worker.proxy import proxied
 
 
@@ -35,7 +35,7 @@ async def test_the_waiter_gets_the_failure(settings: MakeSettings) -> None:
     async with at_work(settings(), HANDLER) as site:
         job = await site.app.enqueue_job(HANDLER, -5)
 
-        with pytest.raises(JobFailed, match="^-5 is negative$"):
+        with pytest.raises(JobFailed, match=r"^-5 is negative$"):
             await job.wait(10)
 
 
@@ -72,7 +72,7 @@ async def test_a_job_that_was_removed_is_missing(settings: MakeSettings, redis: 
     ours = settings()
     async with App(Registry([HANDLER]), ours) as app:
         job = await app.enqueue_job(HANDLER, 5)
-        await redis.execute_command("DEL", keys_of(ours).job(job.job_id))
+        await ask(redis, "DEL", keys_of(ours).job(job.job_id))
 
         with pytest.raises(JobNotFound):
             await job.wait(10)

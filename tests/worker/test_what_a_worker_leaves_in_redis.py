@@ -10,7 +10,7 @@ from jobqueue import JobContext, fixed, make_job
 from jobqueue.clock import now_ms
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
-from tests.worker.harness import at_work, keys_of
+from tests.worker.harness import ask, at_work, keys_of
 
 
 async def odd_fails(ctx: JobContext, number: int) -> int:
@@ -28,8 +28,8 @@ async def test_completed_and_failed_jobs_are_counted_by_the_minute(settings: Mak
         for number in range(5):
             await site.end_of((await site.app.enqueue_job(handler, number)).job_id)
 
-        assert await redis.execute_command("HGET", keys.metrics("completed"), "count") == "3"
-        assert await redis.execute_command("HGET", keys.metrics("failed"), "count") == "2"
+        assert await ask(redis, "HGET", keys.metrics("completed"), "count") == "3"
+        assert await ask(redis, "HGET", keys.metrics("failed"), "count") == "2"
 
 
 async def test_a_minute_that_has_passed_becomes_a_point_of_the_metrics(settings: MakeSettings, redis: Redis) -> None:
@@ -38,13 +38,13 @@ async def test_a_minute_that_has_passed_becomes_a_point_of_the_metrics(settings:
     keys = keys_of(ours)
     a_minute_ago_ms = now_ms() - 60_000
     before = ("count", 7, "prevTS", a_minute_ago_ms, "prevCount", 4)
-    await redis.execute_command("HSET", keys.metrics("completed"), *before)
+    await ask(redis, "HSET", keys.metrics("completed"), *before)
 
     async with at_work(ours, handler) as site:
         await site.end_of((await site.app.enqueue_job(handler, 2)).job_id)
 
-        assert await redis.execute_command("LRANGE", keys.metrics("completed") + ":data", 0, -1) == ["3"]
-        assert await redis.execute_command("HGET", keys.metrics("completed"), "count") == "8"
+        assert await ask(redis, "LRANGE", keys.metrics("completed") + ":data", 0, -1) == ["3"]
+        assert await ask(redis, "HGET", keys.metrics("completed"), "count") == "8"
 
 
 async def test_a_job_names_the_worker_that_ran_it(settings: MakeSettings, redis: Redis) -> None:
@@ -55,7 +55,7 @@ async def test_a_job_names_the_worker_that_ran_it(settings: MakeSettings, redis:
         job = await site.app.enqueue_job(handler, 2)
         await site.end_of(job.job_id)
 
-        assert await redis.execute_command("HGET", keys_of(ours).job(job.job_id), "pb") == "worker-7"
+        assert await ask(redis, "HGET", keys_of(ours).job(job.job_id), "pb") == "worker-7"
         assert (await site.job(job.job_id)).processed_by == "worker-7"
 
 
@@ -80,7 +80,7 @@ async def test_the_queue_says_which_bullmq_wrote_it(settings: MakeSettings, redi
     ours = settings()
 
     async with at_work(ours):
-        meta = await redis.execute_command("HGETALL", keys_of(ours).of("meta"))
+        meta = await ask(redis, "HGETALL", keys_of(ours).of("meta"))
 
         assert meta["version"] == "bullmq:6.7.0"
         assert meta["opts.maxLenEvents"] == "10000"
@@ -96,7 +96,7 @@ async def test_finished_jobs_leave_no_lock_no_mark_and_nothing_active(settings: 
             await site.end_of(job.job_id)
 
         for word in ("wait", "active"):
-            assert await redis.execute_command("LLEN", keys.of(word)) == 0
-        assert await redis.execute_command("SCARD", keys.of("stalled")) == 0
-        assert await redis.execute_command("KEYS", f"{keys.base}*:lock") == []
-        assert await redis.execute_command("KEYS", f"{keys.base}job:*") == []
+            assert await ask(redis, "LLEN", keys.of(word)) == 0
+        assert await ask(redis, "SCARD", keys.of("stalled")) == 0
+        assert await ask(redis, "KEYS", f"{keys.base}*:lock") == []
+        assert await ask(redis, "KEYS", f"{keys.base}job:*") == []
