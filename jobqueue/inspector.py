@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 
 from jobqueue import encoding, wire
 from jobqueue.app import App
@@ -301,7 +301,6 @@ def _clean(text: str) -> str:
 
 def _is_lifo(options: str | None) -> bool:
     try:
-        decoded = encoding.decode_json(options or "{}")
+        return encoding.as_object(encoding.decode_json(options or "{}")).get("lifo") is True
     except ValueError:
         return False
-    return isinstance(decoded, dict) and cast(dict[str, Any], decoded).get("lifo") is True

@@ -120,11 +120,11 @@ async def test_waiting_for_a_job_that_has_ended_already_gives_the_same(settings:
     async with working(settings(), echo, fail) as app:
         done, failed = await app.enqueue_job(echo, 5), await app.enqueue_job(fail)
         assert await done.wait(WAIT_S) == 5
-        with pytest.raises(JobFailed, match="^no route$"):
+        with pytest.raises(JobFailed, match=r"^no route$"):
             await failed.wait(WAIT_S)
 
         assert await done.wait(WAIT_S) == 5
-        with pytest.raises(JobFailed, match="^no route$"):
+        with pytest.raises(JobFailed, match=r"^no route$"):
             await failed.wait(WAIT_S)
 
 

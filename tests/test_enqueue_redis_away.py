@@ -42,7 +42,7 @@ async def test_a_redis_that_refuses_the_password_is_told_without_it(settings: Ma
     url = redis_url.replace("redis://", "redis://ada:hunter2@")
 
     async with App(REGISTRY, settings(redis_url=url)) as app:
-        with pytest.raises(RedisUnavailable, match="WRONGPASS|AUTH") as refused:
+        with pytest.raises(RedisUnavailable, match=r"WRONGPASS|AUTH") as refused:
             await app.enqueue_job(send_mail, ADA)
 
     assert "hunter2" not in str(refused.value)

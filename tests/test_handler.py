@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from jobqueue import DefinitionError, Keep, exponential, fixed
 from jobqueue.context import JobContext
-from jobqueue.handler import Policy, has_secrets, payload_adapter
+from jobqueue.handler import has_secrets, payload_adapter
 from jobqueue.job import KEEP_COMPLETED, KEEP_FAILED, Backoff
 from jobqueue.wrappers import make_job
 
@@ -110,7 +110,7 @@ def test_a_policy_out_of_range_names_the_option(name: str, value: Any) -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    with pytest.raises(DefinitionError, match="^retries: is not an option"):
+    with pytest.raises(DefinitionError, match=r"^retries: is not an option"):
         Policy().replace(retries=3)
 
 
@@ -167,7 +167,7 @@ def test_backoff_of_a_very_late_attempt_is_still_a_time_that_redis_takes(jitter:
 
 @pytest.mark.parametrize(("delay_ms", "jitter"), [(-1, 0.0), (1, -0.1), (1, 1.1), (1, float("nan"))])
 def test_backoff_out_of_range_is_refused(delay_ms: int, jitter: float) -> None:
-    with pytest.raises(ValueError, match="delay_ms|jitter"):
+    with pytest.raises(ValueError, match=r"delay_ms|jitter"):
         fixed(delay_ms, jitter=jitter)
 
 

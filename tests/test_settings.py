@@ -121,7 +121,7 @@ def test_an_empty_half_counts_as_missing(variable: SetVariable) -> None:
     variable("BULL_BOARD_USERNAME", "ada")
     variable("BULL_BOARD_PASSWORD", "")
 
-    with pytest.raises(SettingsError, match="^BULL_BOARD_PASSWORD"):
+    with pytest.raises(SettingsError, match=r"^BULL_BOARD_PASSWORD"):
         Settings.load()
 
 

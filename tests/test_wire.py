@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
 from jobqueue import encoding, wire
 from jobqueue.errors import MalformedJob
-from jobqueue.handler import Policy
+from jobqueue.policy import Policy
 from jobqueue.job import Backoff, Envelope, Job, Keep, NewJob, exponential, fixed
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -60,7 +60,7 @@ def test_any_json_value_comes_back_as_it_was(value: Any) -> None:
     ids=repr,
 )
 def test_what_is_no_json_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         encoding.encode_json(value)
 
 
@@ -68,7 +68,7 @@ def test_a_cycle_is_refused() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
 
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         encoding.encode_json(cycle)
 
 

@@ -126,7 +126,7 @@ def test_a_wrapped_async_function_is_still_async() -> None:
 
 @pytest.mark.parametrize("name", ["", "a:b", "line\nbreak", "x" * 201, "\x00", "\x7f", "lone \ud800 surrogate"])
 def test_a_name_that_cannot_be_a_key_is_refused(name: str) -> None:
-    with pytest.raises(DefinitionError, match="^name: "):
+    with pytest.raises(DefinitionError, match=r"^name: "):
         make_job(send, name=name)
 
 
@@ -239,15 +239,15 @@ def test_an_option_that_is_not_there_is_refused_not_ignored(option: str) -> None
 
 @pytest.mark.parametrize("on_busy", ["drop", "", None, True])
 def test_on_busy_is_skip_or_wait(on_busy: Any) -> None:
-    with pytest.raises(DefinitionError, match="^on_busy: "):
+    with pytest.raises(DefinitionError, match=r"^on_busy: "):
         make_singleton_job(send, on_busy=on_busy)
 
 
 @pytest.mark.parametrize("key", ["sync", 5, {}])
 def test_a_key_is_a_function(key: Any) -> None:
-    with pytest.raises(DefinitionError, match="^key: "):
+    with pytest.raises(DefinitionError, match=r"^key: "):
         make_singleton_job(send, key=key)
-    with pytest.raises(DefinitionError, match="^dedupe_key: "):
+    with pytest.raises(DefinitionError, match=r"^dedupe_key: "):
         make_superseding_job(send, dedupe_key=key)
 
 

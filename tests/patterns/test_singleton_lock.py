@@ -162,5 +162,5 @@ async def test_a_lost_lock_at_the_last_try_fails_the_job_with_that_reason(
         await gate.reached.wait()
         await redis.delete(f"{prefix}:jobs:job:lock:clean")
 
-        with pytest.raises(JobFailed, match="^the singleton lock was lost$"):
+        with pytest.raises(JobFailed, match=r"^the singleton lock was lost$"):
             await job.wait(WAIT_S)

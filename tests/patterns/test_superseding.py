@@ -309,7 +309,7 @@ async def test_a_cancellation_that_is_not_our_signal_is_an_ordinary_error(
 
     async with working(settings(), sync) as app:
         job = await app.enqueue_job(sync, "r1")
-        with pytest.raises(JobFailed, match="aborted|stop"):
+        with pytest.raises(JobFailed, match=r"aborted|stop"):
             await job.wait(WAIT_S)
         assert (await app.queue().job(job.job_id)).attempts_made == 2
 
