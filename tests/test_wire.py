@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
 from jobqueue import encoding, wire
 from jobqueue.errors import MalformedJob
-from jobqueue.policy import Policy
 from jobqueue.job import Backoff, Envelope, Job, Keep, NewJob, exponential, fixed
+from jobqueue.policy import Policy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 import typer
+from pydantic_core import to_json
 
 from jobqueue.errors import EnqueueError, JobqueueError, SettingsError
 
@@ -48,7 +48,8 @@ def note(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """One JSON document on standard output: indented for a terminal's reader and for `jq` alike."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    # A foreign job may hold numbers that JSON does not have (1e999).
+    typer.echo(to_json(value, indent=2, inf_nan_mode="null").decode())
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:

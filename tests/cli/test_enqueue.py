@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.cli.terminal import Terminal
+from tests.support.eventually import eventually
 from tests.support.processes import free_port
 
 
@@ -109,6 +110,19 @@ def test_waiting_ends_while_the_job_goes_on(terminal: Terminal) -> None:
     assert done.returncode == 1
     assert done.stdout.startswith("enqueued refuse as job 1")
     assert "has not finished within 0.1 s" in done.stderr
+
+
+async def test_ctrl_c_ends_a_short_command_quietly(terminal: Terminal) -> None:
+    with terminal.running("enqueue", "refuse", "--wait", "600") as waiting:
+        # given
+        await eventually(lambda: waiting.has_said("enqueued refuse"), 40.0)
+
+        # when
+        waiting.press_ctrl_c()
+
+        # then
+        assert waiting.wait() == 130
+        assert waiting.said() == "enqueued refuse as job 1 in queue jobs\n"
 
 
 def shown(terminal: Terminal, job_id: str) -> dict[str, Any]:

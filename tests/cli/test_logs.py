@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from jobqueue.logs import configure_logging
+from jobqueue.logs import CHATTY, configure_logging
 from jobqueue.worker.scope import Scope, current_scope
 
 
@@ -24,11 +24,12 @@ class TerminalStream(io.StringIO):
 def logging_as_it_was() -> Iterator[None]:
     """What a command line configures is for its process alone; this process goes on."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, levels = root.handlers[:], {logger: logger.level for logger in (root, *map(logging.getLogger, CHATTY))}
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture

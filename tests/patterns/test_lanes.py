@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, Handler, JobContext, JobFailed, Registry, fixed, make_superseding_job, wire
+from jobqueue import App, Enqueued, Handler, JobContext, JobFailed, Registry, fixed, make_superseding_job, wire
 from jobqueue.clock import now_ms
 from jobqueue.scripts import shipped
 from tests.conftest import MakeSettings
@@ -128,7 +128,7 @@ async def test_in_a_storm_the_last_runs_and_never_two_that_are_not_marked(
         return -1
 
     async with working(settings(worker_concurrency=4), storm) as app:
-        jobs = []
+        jobs: list[Enqueued] = []
         for number in range(200):
             jobs.append(await app.enqueue_job(storm, number))
             if number % 10 == 0:

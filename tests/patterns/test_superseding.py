@@ -21,6 +21,7 @@ from jobqueue import (
     make_superseding_job,
 )
 from jobqueue.clock import now_ms
+from jobqueue.job import EnqueueOptions
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, keys_of, own_keys, serving, working
 from tests.support.eventually import eventually
@@ -343,8 +344,10 @@ async def test_a_failed_add_never_evicts_the_holder(settings: MakeSettings, redi
             await app.enqueue_job(untyped, 5)
         with pytest.raises(PayloadTooLarge):
             await app.enqueue_job(handler, "x" * 200)
-        for options in ({}, {"delay_ms": 5}, {"priority": 5}):
-            again = await app.enqueue_job(handler, "r2", job_id="holder", **options)
+        existing = EnqueueOptions(job_id="holder")
+        ways: list[EnqueueOptions] = [existing, {**existing, "delay_ms": 5}, {**existing, "priority": 5}]
+        for options in ways:
+            again = await app.enqueue_job(handler, "r2", **options)
             assert (again.created, again.superseded) == (False, None)
         assert await keys_of(redis, prefix) == before
 

@@ -46,7 +46,8 @@ class Gate:
 
 async def keys_of(redis: Redis, prefix: str) -> set[str]:
     """Every key under the prefix, without the prefix."""
-    return {key.removeprefix(f"{prefix}:") async for key in redis.scan_iter(f"{prefix}:*", count=1_000)}
+    found: list[str] = await redis.execute_command("KEYS", f"{prefix}:*")
+    return {key.removeprefix(f"{prefix}:") for key in found}
 
 
 async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:

@@ -35,5 +35,6 @@ ADA = Mail(to="ada")
 
 async def stored(redis: Redis, prefix: str, enqueued: Enqueued) -> dict[str, Any]:
     """The hash of the job, its JSON read."""
-    fields: dict[str, Any] = await redis.hgetall(f"{prefix}:{enqueued.queue}:{enqueued.job_id}")
+    hash_of_job = await redis.hgetall(f"{prefix}:{enqueued.queue}:{enqueued.job_id}")
+    fields: dict[str, Any] = {str(name): value for name, value in hash_of_job.items()}
     return fields | {name: json.loads(fields[name]) for name in ("data", "opts")}
