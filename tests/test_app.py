@@ -18,6 +18,7 @@ from jobqueue import (
     Keep,
     Registry,
     SettingsError,
+    close_default_app,
     enqueue_job,
     enqueue_jobs,
     make_job,
@@ -254,7 +255,7 @@ async def test_the_functions_of_the_module_open_an_app_from_the_environment(defa
     many = await enqueue_jobs([(echo, 3)])
 
     assert [by_handle.job_id, by_name.job_id, many[0].job_id] == ["1", "2", "3"]
-    await default_app().close()
+    await close_default_app()
 
 
 async def test_a_wrong_environment_is_told_at_the_first_call(
@@ -290,6 +291,17 @@ async def test_another_loop_that_runs_is_told_to_make_its_own_app(default_enviro
 
     assert (await enqueue_job("echo", 3)).job_id == "2"
     await default_app().close()
+
+
+async def test_a_default_app_that_was_closed_is_opened_again_by_the_next_call(default_environment: None) -> None:
+    await close_default_app()  # nothing is open yet, which is fine
+    await enqueue_job("echo", 1)
+    first = default_app()
+    await close_default_app()
+
+    assert (await enqueue_job("echo", 2)).job_id == "2"
+    assert default_app() is not first
+    await close_default_app()
 
 
 async def test_an_app_can_be_made_the_default(settings: MakeSettings) -> None:

@@ -15,6 +15,7 @@ from jobqueue.scripts import shipped
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, keys_of, own_keys, serving, working
 from tests.support.eventually import eventually
+from tests.support.foreign import add_foreign, has_ended
 
 
 def by_payload(payload: str) -> str:
@@ -154,15 +155,6 @@ async def test_enqueued_at_once_by_many_callers_exactly_one_is_not_superseded(se
 # Jobs that claim at pick-up
 
 
-async def add_foreign(app: App, name: str, data: str) -> str:
-    """A job as another BullMQ producer adds it: no lane, the data its own."""
-    keys = app.queue().keys
-    words = ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker")
-    fixed_args = [keys.base, "", name, now_ms(), None, None, None, None, None]
-    args = (wire.pack(fixed_args), data, wire.pack({"attempts": 1}))
-    return str(await app.client.run(shipped("addStandardJob"), [keys.of(word) for word in words], args))
-
-
 async def test_a_foreign_job_claims_its_lane_when_it_is_picked_up(
     settings: MakeSettings, redis: Redis, prefix: str
 ) -> None:
@@ -175,22 +167,18 @@ async def test_a_foreign_job_claims_its_lane_when_it_is_picked_up(
         return "synced"
 
     async with working(settings(), watch) as app:
-        first = await add_foreign(app, "watch", json.dumps({"id": "r1"}))
+        first = await add_foreign(app, "watch", json.dumps({"id": "r1"}), {"attempts": 1})
         await gate.reached.wait()
         assert await own_keys(redis, prefix) == {"job:lane:watch:r1"}
 
         second = await app.enqueue_job(watch, {"id": "r1"})
 
         assert second.superseded == first
-        await eventually(lambda: has_result(app, first))
+        await eventually(lambda: has_ended(app, first))
         assert (await app.queue().job(first)).result == {"superseded": True, "by": second.job_id}
         gate.reached.clear()
         third = await app.enqueue_job(watch, {"id": "r1"}, delay_ms=60_000)
         assert await second.wait(WAIT_S) == {"superseded": True, "by": third.job_id}
-
-
-async def has_result(app: App, job_id: str) -> bool:
-    return (await app.queue().job(job_id)).finished_at_ms is not None
 
 
 @pytest.mark.parametrize("key", [None, 5, "", "x" * 1_001, "lone \ud800"])
@@ -204,8 +192,8 @@ async def test_a_foreign_job_whose_dedupe_key_is_no_text_fails_with_the_reason(
         return "synced"
 
     async with working(settings(), odd) as app:
-        job_id = await add_foreign(app, "odd", "{}")
-        await eventually(lambda: has_result(app, job_id), deadline_s=5)
+        job_id = await add_foreign(app, "odd", "{}", {"attempts": 1})
+        await eventually(lambda: has_ended(app, job_id), deadline_s=5)
 
         assert "dedupe_key" in ((await app.queue().job(job_id)).failed_reason or "")
 
@@ -270,7 +258,7 @@ async def test_a_schedulers_job_supersedes_an_older_run_when_it_is_picked_up(set
 
         result = await holder.wait(WAIT_S)
         assert result["superseded"] is True
-        await eventually(lambda: has_result(app, result["by"]))
+        await eventually(lambda: has_ended(app, result["by"]))
         assert result["by"].startswith("repeat:nightly:")
         assert scheduled.startswith("repeat:nightly:")
 
@@ -284,7 +272,7 @@ async def test_a_slot_that_is_older_than_the_holder_is_superseded_by_it(settings
         newer = await app.enqueue_job(sync, "r1", delay_ms=60_000)
 
         async with serving(app):
-            await eventually(lambda: has_result(app, scheduled))
+            await eventually(lambda: has_ended(app, scheduled))
 
         assert (await app.queue().job(scheduled)).result == {"superseded": True, "by": newer.job_id}
 
@@ -321,7 +309,7 @@ async def test_a_failed_job_that_is_retried_by_hand_gives_way_to_a_newer_one(set
         newer = await app.enqueue_job(flaky, "newer", delay_ms=60_000)
 
         await retry_by_hand(app, failed)
-        await eventually(lambda: has_result(app, failed))
+        await eventually(lambda: has_ended(app, failed))
 
         assert (await app.queue().job(failed)).result == {"superseded": True, "by": newer.job_id}
 
@@ -334,7 +322,7 @@ async def test_a_failed_job_that_is_retried_by_hand_runs_where_no_newer_one_is_l
         await (await app.enqueue_job(flaky, "newer")).wait(WAIT_S)
 
         await retry_by_hand(app, failed)
-        await eventually(lambda: has_result(app, failed))
+        await eventually(lambda: has_ended(app, failed))
 
         assert (await app.queue().job(failed)).result in ("synced", None)
     assert await own_keys(redis, prefix) == set()

@@ -13,6 +13,7 @@ from jobqueue.worker import renewer
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, working
 from tests.support.eventually import eventually
+from tests.support.foreign import has_ended
 
 
 async def take(queue: Queue, job_id: str, token: str) -> locks.Acquired:
@@ -139,10 +140,6 @@ async def test_a_run_whose_lock_is_stolen_is_told_and_its_try_fails_and_is_repea
     assert told == ["the singleton lock was lost"]
     assert stored.result in (2, {"skipped": True, "holder": "thief"})
     assert stored.failed_reason == "the singleton lock was lost"
-
-
-async def has_ended(app: App, job_id: str) -> bool:
-    return (await app.queue().job(job_id)).finished_at_ms is not None
 
 
 async def test_a_lost_lock_at_the_last_try_fails_the_job_with_that_reason(

@@ -46,8 +46,7 @@ class Gate:
 
 async def keys_of(redis: Redis, prefix: str) -> set[str]:
     """Every key under the prefix, without the prefix."""
-    found: list[str] = await redis.execute_command("KEYS", f"{prefix}:*")
-    return {key.removeprefix(f"{prefix}:") for key in found}
+    return {str(key).removeprefix(f"{prefix}:") for key in await redis.keys(f"{prefix}:*") or ()}
 
 
 async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:

@@ -1,0 +1,23 @@
+"""Jobs as another BullMQ producer adds them, and a look at whether they have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobqueue import App, wire
+from jobqueue.clock import now_ms
+from jobqueue.scripts import shipped
+
+
+async def add_foreign(app: App, name: str, data: str, options: Mapping[str, Any]) -> str:
+    """A job as another BullMQ producer adds it. Source: addStandardJob."""
+    keys = app.queue().keys
+    words = ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker")
+    fields = [keys.base, "", name, now_ms(), None, None, None, None, None]
+    args = (wire.pack(fields), data, wire.pack(options))
+    return str(await app.client.run(shipped("addStandardJob"), [keys.of(word) for word in words], args))
+
+
+async def has_ended(app: App, job_id: str) -> bool:
+    return bool(await app.client.call("HEXISTS", app.queue().keys.job(job_id), "finishedOn"))
