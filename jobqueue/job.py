@@ -110,7 +110,8 @@ class OutcomeSource(Protocol):
 class Enqueued:
     """The answer to an enqueue.
 
-    `created` is False where a job of that `job_id` already existed, in any state: nothing was stored.
+    `created` is False where a job of that `job_id` already existed, in any state: nothing was stored. (Also where the
+    answer to the first call was lost and asking again found the job that it had stored.)
     `superseded` is the id of the job that this one replaced in its lane.
     """
 

@@ -59,16 +59,22 @@ class StalledCheck(Periodic):
     One worker at a time does, by a key in Redis. A job that stalls `max_claims` times is failed by the next claim.
     """
 
-    def __init__(self, queue: Queue, reporter: Reporter, *, interval_ms: int, max_claims: int) -> None:
+    def __init__(
+        self, queue: Queue, reporter: Reporter, wake: Callable[[], None], *, interval_ms: int, max_claims: int
+    ) -> None:
         super().__init__()
+        self._wake = wake
         self._queue = queue
         self._reporter = reporter
         self._interval_ms = interval_ms
         self._max_stalled = max_claims - 1
 
     async def tick(self) -> float:
-        for job_id in await self._queue.move_stalled(self._max_stalled, self._interval_ms):
+        stalled = await self._queue.move_stalled(self._max_stalled, self._interval_ms)
+        for job_id in stalled:
             self._reporter.stalled(self._queue.name, job_id)
+        if stalled:
+            self._wake()
         return self._interval_ms / 1000
 
 

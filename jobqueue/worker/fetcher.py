@@ -58,6 +58,7 @@ class Fetcher:
         self._changed = asyncio.Event()
         self._stopping = False
         self._on_hold = False
+        self._woken = False
         self._delayed_until_ms: float = 0
         self._limited_until_ms: float = 0
         self._slots: list[asyncio.Task[None]] = []
@@ -82,6 +83,11 @@ class Fetcher:
     def hold(self, on_hold: bool) -> None:
         """Claim nothing while on hold."""
         self._on_hold = on_hold
+        self._changed.set()
+
+    def wake(self) -> None:
+        """Ask at once: jobs are known to be waiting whose marker may have been taken by a worker that is gone."""
+        self._woken = True
         self._changed.set()
 
     async def drained(self) -> None:
@@ -141,6 +147,7 @@ class Fetcher:
 
     async def _round(self, batch: int) -> int:
         """Claim for up to `batch` idle slots, then wait for the next work; returns the size of the next round."""
+        self._woken = False
         slots = [self._idle.popleft() for _ in range(min(batch, len(self._idle)))]
         try:
             found = await asyncio.gather(*map(self._claim_for, slots))
@@ -208,7 +215,7 @@ class Fetcher:
         block_s = max(wait_s, _SHORTEST_BLOCK_S)
         key = self._queue.keys.of("marker")
         call = asyncio.ensure_future(self._blocking.call("BZPOPMIN", key, block_s, timeout_s=block_s + IDLE_BLOCK_S))
-        change = asyncio.ensure_future(self._stop_requested())
+        change = asyncio.ensure_future(self._interrupted())
         try:
             await asyncio.wait({call, change}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
             while not call.done():
@@ -225,8 +232,8 @@ class Fetcher:
             change.cancel()
         return float(popped[2]) if popped else None
 
-    async def _stop_requested(self) -> None:
-        while not self._stopping:
+    async def _interrupted(self) -> None:
+        while not (self._stopping or self._woken):
             await self._change()
 
     async def _unblock(self) -> None:

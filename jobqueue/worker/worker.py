@@ -168,6 +168,7 @@ class Worker:
             StalledCheck(
                 queue,
                 self._reporter,
+                fetcher.wake,
                 interval_ms=settings.worker_stalled_ms,
                 max_claims=max((handler.policy.max_claims for handler in registry), default=Policy().max_claims),
             ),
