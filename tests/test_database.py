@@ -18,7 +18,6 @@ from handlers.migrations import FOLDER
 from handlers.webhooks.models import WebhookBase, WebhookEvent, WebhookSubscription
 from jobqueue.database import (
     Database,
-    DatabaseUnavailable,
     UtcDateTime,
     new_id,
     new_metadata,
@@ -27,7 +26,7 @@ from jobqueue.database import (
     pending,
     upgrade,
 )
-from jobqueue.errors import SettingsError
+from jobqueue.errors import DatabaseUnavailable, SettingsError
 from tests.support.postgres_server import running_postgres
 
 METADATA = new_metadata()

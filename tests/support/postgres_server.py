@@ -81,9 +81,7 @@ class PostgresServer:
 
     def _run(self, *command: str) -> None:
         """Raises: RuntimeError, with what the program said, where it failed."""
-        done = subprocess.run(
-            command, cwd=self.directory, user=self._user, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=self.directory, user=self._user, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 

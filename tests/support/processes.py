@@ -21,9 +21,7 @@ def free_port() -> int:
         return port
 
 
-def spawn(
-    command: Sequence[str], *, cwd: Path, log: Path, user: str | None = None
-) -> subprocess.Popen[bytes]:
+def spawn(command: Sequence[str], *, cwd: Path, log: Path, user: str | None = None) -> subprocess.Popen[bytes]:
     """Start a server in `cwd`, its output appended to `log`, as `user` where that is named.
 
     It is killed with the thread that started it, so that a test run that is killed leaves no server behind.

@@ -22,9 +22,7 @@ from tests.support.redis_server import RedisServer
 PROJECT = Path(__file__).parents[2]
 
 
-async def test_the_shared_redis_answers_over_tcp_and_its_unix_socket(
-    redis: Redis, redis_server: RedisServer
-) -> None:
+async def test_the_shared_redis_answers_over_tcp_and_its_unix_socket(redis: Redis, redis_server: RedisServer) -> None:
     await redis.set("fixture:greeting", "hello")
 
     async with Redis(unix_socket_path=str(redis_server.socket_path), decode_responses=True) as over_socket:

@@ -122,7 +122,7 @@ async def test_a_queue_of_bullmq_5_is_refused_at_the_start(settings: MakeSetting
 
     async with App(Registry(), ours) as app:
         worker = Worker(app)
-        with pytest.raises(QueueVersionError, match=r"meta.version is bullmq:5.71.0.*then start this worker again"):
+        with pytest.raises(QueueVersionError, match=r"meta.version is bullmq:5.71.0.*then try again"):
             await worker.start()
         await worker.stop()
 
