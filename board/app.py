@@ -37,7 +37,7 @@ def create_app(app: App, *, database_ready: Callable[[], Awaitable[None]] | None
     access.warn_if_closed()
     renderer, inspector = Renderer(), Inspector(app)
     errors = Errors(board_path, renderer)
-    checks = {"Redis": inspector.ping} | ({"the database": database_ready} if database_ready else {})
+    checks = {"redis": inspector.ping} | ({"database": database_ready} if database_ready else {})
 
     async def go_to_board(request: Request) -> Response:
         return RedirectResponse(Links.of(request.scope, board_path).queues())

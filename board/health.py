@@ -23,7 +23,10 @@ Check = Callable[[], Awaitable[None]]
 
 
 def health_routes(checks: dict[str, Check]) -> list[Route]:
-    """`/healthz`: the loop turns. `/readyz`: each of the checks returns, without an error and in time."""
+    """`/healthz`: the loop turns. `/readyz`: each of the checks returns, without an error and in time.
+
+    The name of a check is a field of the answer.
+    """
     health = _Health(checks)
     return [Route("/healthz", health.alive, methods=["GET"]), Route("/readyz", health.ready, methods=["GET"])]
 

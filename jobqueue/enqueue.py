@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -125,20 +124,24 @@ class Enqueuer:
     async def _add(self, job: NewJob) -> Enqueued:
         """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job."""
         queue = self.queue_named(job.queue)
-        deadline_s = time.monotonic() + self.settings.redis_call_ms / 1000
         in_doubt, pause = False, Pause()
-        while True:
-            try:
-                added = await queue.add(job)
-            except RedisUnavailable as error:
-                in_doubt = in_doubt or isinstance(error, ConnectionLost)
-                if not in_doubt:
-                    raise
-                if job.job_id is None or time.monotonic() > deadline_s:
-                    raise OutcomeUnknown(f"{error}. {OutcomeUnknown.__doc__}") from error
-                await pause.rest()
-            else:
-                return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
+        try:
+            async with asyncio.timeout(self.settings.redis_call_ms / 1000):
+                while True:
+                    try:
+                        added = await queue.add(job)
+                        return Enqueued(
+                            added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes
+                        )
+                    except RedisUnavailable as error:
+                        in_doubt = in_doubt or isinstance(error, ConnectionLost)
+                        if not in_doubt or job.job_id is None:
+                            raise
+                    await pause.rest()
+        except (ConnectionLost, TimeoutError) as error:
+            address = queue.client.address
+            reason = error.reason if isinstance(error, ConnectionLost) else "no answer in time"
+            raise OutcomeUnknown(f"Redis at {address}: {reason}. {OutcomeUnknown.__doc__}") from error
 
 
 def _pair(item: object) -> Item:

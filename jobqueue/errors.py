@@ -118,6 +118,10 @@ class ConnectionLost(RedisUnavailable):
     """The connection ended between a command and its answer: it may have been executed."""
 
 
+class ClientClosed(RedisError):
+    """The connection was closed by its owner; it will not come back."""
+
+
 class RedisReplyError(RedisError):
     """Redis answered with an error."""
 

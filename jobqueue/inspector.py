@@ -18,7 +18,7 @@ from jobqueue.errors import (
     QueueVersionError,
     RedisReplyError,
 )
-from jobqueue.job import Job, State
+from jobqueue.job import QUEUE_NAME, Job, State
 from jobqueue.keys import QueueKeys
 from jobqueue.masking import PLAIN, Masker, mask, masker_of
 from jobqueue.queue import Queue
@@ -41,7 +41,6 @@ _STATE_KEYS = ("completed", "failed", "delayed", "active", "wait", "paused", "wa
 _RETRY_KEYS = ("events", "failed", "wait", "meta", "active", "marker", "prioritized", "pc")
 _NOT_A_JOB: Final = -1
 _SEQUENCE = 4096
-_QUEUE_NAME = re.compile(r"[^:\x00-\x1f\x7f]{1,200}")
 _STAMP = re.compile(r"[0-9]{1,16}")
 _GLOB = re.compile(r"([\\*?\[\]])")
 
@@ -139,7 +138,7 @@ class Inspector:
         """True for the queues that `queues` lists, or would when it had looked everywhere."""
         if name in self._app.queue_names():
             return True
-        return bool(_QUEUE_NAME.fullmatch(name) and await self._client.call("EXISTS", self._keys(name).of("meta")))
+        return bool(re.fullmatch(QUEUE_NAME, name) and await self._client.call("EXISTS", self._keys(name).of("meta")))
 
     async def _look_for_queues(self) -> None:
         prefix = self._app.settings.jobs_prefix
@@ -149,7 +148,7 @@ class Inspector:
                 "SCAN", self._cursor, "MATCH", pattern, "COUNT", _SCAN_KEYS, "TYPE", "hash"
             )
             names = (key[len(prefix) + 1 : -len(":meta")] for key in map(_clean, keys))
-            self._found.update(name for name in names if _QUEUE_NAME.fullmatch(name))
+            self._found.update(name for name in names if re.fullmatch(QUEUE_NAME, name))
             if self._cursor == "0" or len(self._found) >= _MAX_FOUND_QUEUES:
                 break
 
@@ -235,8 +234,6 @@ class Inspector:
         return QueueKeys(self._app.settings.jobs_prefix, name)
 
     def _queue(self, name: str) -> Queue:
-        if not _QUEUE_NAME.fullmatch(name):
-            raise InvalidOption("queue", f"must be a text of 1 to 200 characters without ':', not {name!r:.100}")
         return Queue(self._client, self._keys(name))
 
     async def _state(self, queue: Queue, job_id: str) -> State:

@@ -1,24 +1,19 @@
-"""Locks: the singleton's lock. One holder at a time, by an owner token and a number that only grows."""
+"""Locks: the singleton's lock. One holder at a time, by an owner token and a number that only grows.
+
+It is given back in the same step as the end of the try is written (Queue.finish and its kin), so that a job whose
+worker died before that finds its own lock and takes it over.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobqueue.queue import Queue
+from jobqueue.queue import Lock, Queue
 from jobqueue.scripts import own
 
 LOCK_TTL_MS = 300_000
 HEARTBEAT_MS = 60_000
 _FENCE_KEEP_MS = 24 * 60 * 60 * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Acquired:
-    """The lock is this run's. `fence` is greater than that of every earlier holder."""
-
-    key: str
-    token: str
-    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +23,7 @@ class Busy:
     holder: str
 
 
-async def acquire(queue: Queue, identity: str, job_id: str, token: str) -> Acquired | Busy:
+async def acquire(queue: Queue, identity: str, job_id: str, token: str) -> Lock | Busy:
     """Take the lock, or say who has it. A job's own lock, left by a worker that died, is taken over.
 
     Concurrency: atomic; safe to repeat with the same token.
@@ -36,9 +31,4 @@ async def acquire(queue: Queue, identity: str, job_id: str, token: str) -> Acqui
     key = queue.keys.singleton_lock(identity)
     keys, args = (key, queue.keys.singleton_fence(identity)), (job_id, token, LOCK_TTL_MS, _FENCE_KEEP_MS)
     fence, holder = await queue.client.run(own("acquireLock"), keys, args)
-    return Busy(holder) if holder else Acquired(key, token, fence)
-
-
-async def release(queue: Queue, lock: Acquired) -> bool:
-    """Give the lock back; False where it was not this run's any more. Concurrency: atomic; safe to repeat."""
-    return bool(await queue.client.run(own("releaseLock"), [lock.key], [lock.token]))
+    return Busy(holder) if holder else Lock(key, token, fence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from jobqueue import wire
 from jobqueue.clock import now_ms
@@ -66,8 +66,36 @@ class Finish:
     state: Literal["completed", "failed"]
     value: str
     keep: Keep
-    lane: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """How long a job waits for its next try, and whether the last one `counts` as an attempt."""
+
+    delay_ms: int
+    counts: bool
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What a superseding job holds: its lane, and the key of the mark that would end that."""
+
+    key: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """What a singleton's run holds. `fence` is greater than that of every earlier holder."""
+
+    key: str
+    token: str
+    fence: int
+
+
+Held: TypeAlias = Lane | Lock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,68 +193,68 @@ class Queue:
         stalled: list[str] = await self.client.run(shipped("moveStalledJobsToWait"), keys, args)
         return stalled
 
+    def lane(self, handler: str, dedupe_key: str, job_id: str) -> Lane:
+        """The keys of a job's lane and mark."""
+        return Lane(self.keys.lane(handler, dedupe_key), self.keys.superseded(job_id))
+
     # Ending a try
 
-    async def finish(self, job: Job, finish: Finish, claimant: Claimant, *, fetch: bool) -> Finished:
-        """Complete or fail the active job and fetch the next one in the same step.
+    async def finish(self, job: Job, finish: Finish, claimant: Claimant, held: Held, *, fetch: bool) -> Finished:
+        """Complete or fail the active job, give back what the run held and fetch the next job, in one step.
 
-        With a lane: the lane and the mark end with the job, and a job that was marked meanwhile completes as
-        superseded whatever its result. Raises: LockLost; JobNotInState where children are pending or failed.
-        Source: Node moveToFinishedArgs.
+        A job in a lane that was marked meanwhile completes as superseded whatever its result. Raises: LockLost;
+        JobNotInState where children are pending or failed. Source: Node moveToFinishedArgs.
         """
         fixed = [*self._fetch_keys, self.keys.of(finish.state), self.keys.job(job.id)]
         keys = [*fixed, self.keys.metrics(finish.state), self._marker]
         property_name = "returnvalue" if finish.state == "completed" else "failedReason"
-        changes = wire.pack_fields(finish.fields) if finish.fields else ""
         packed = wire.pack(_fetch_options(claimant) | _finish_options(job, finish))
         value = (property_name, finish.value, finish.state)
+        changes = wire.pack_fields(finish.fields)
         args: list[Argument] = [job.id, now_ms(), *value, int(fetch), self.keys.base, packed, changes]
-        if finish.lane is None:
-            reply = await self.client.run(shipped("moveToFinished"), keys, args)
-            return Finished(wire.decode_fetched(_checked(reply, job.id)))
-        keys += [self.keys.lane(job.name, finish.lane), self.keys.superseded(job.id)]
-        by, reply = await self.client.run(around("finishInLane", "moveToFinished"), keys, args)
-        return Finished(wire.decode_fetched(_checked(reply, job.id)), by or None)
+        if isinstance(held, Lane):
+            by, reply = await self.client.run(
+                around("finishInLane", "moveToFinished"), [*keys, held.key, held.mark], args
+            )
+            return Finished(wire.decode_fetched(_checked(reply, job.id)), by or None)
+        return Finished(wire.decode_fetched(await self._end_try("moveToFinished", job, keys, args, held)))
 
-    async def delay(
-        self,
-        job: Job,
-        delay_ms: int,
-        fields: Mapping[str, str],
-        claimant: Claimant,
-        *,
-        counts: bool,
-        fetch: bool,
-    ) -> Fetched:
-        """Move the active job to delayed and fetch the next; `counts` says whether that used an attempt.
+    async def delay(self, job: Job, delay: Delay, claimant: Claimant, held: Held, *, fetch: bool) -> Finished:
+        """Move the active job to delayed, give its lock back and fetch the next. Raises: LockLost.
 
-        Raises: LockLost. Source: moveToDelayed.
+        Source: moveToDelayed.
         """
         words = ("marker", "active", "prioritized", "delayed")
         rest = ("events", "meta", "stalled", "wait", "limiter", "pc")
         keys = [*map(self.keys.of, words), self.keys.job(job.id), *map(self.keys.of, rest)]
-        changes = wire.pack_fields(fields) if fields else ""
-        skips = "0" if counts else "1"
+        skips_attempt = "0" if delay.counts else "1"
         packed = wire.pack(_fetch_options(claimant))
-        where: list[Argument] = [self.keys.base, now_ms(), job.id, claimant.token]
-        args = [*where, delay_ms, skips, changes, int(fetch), packed]
-        return wire.decode_fetched(_checked(await self.client.run(shipped("moveToDelayed"), keys, args), job.id))
+        where: list[Argument] = [self.keys.base, now_ms(), job.id, claimant.token, delay.delay_ms, skips_attempt]
+        args = [*where, wire.pack_fields(delay.fields), int(fetch), packed]
+        return Finished(wire.decode_fetched(await self._end_try("moveToDelayed", job, keys, args, held)))
 
-    async def retry(self, job: Job, fields: Mapping[str, str], token: str) -> None:
+    async def retry(self, job: Job, fields: Mapping[str, str], token: str, held: Held) -> None:
         """Move the active job back to waiting, as one attempt used. Raises: LockLost. Source: retryJob."""
         before = ("active", "wait", "paused")
         after = ("meta", "events", "delayed", "prioritized", "pc", "marker", "stalled")
         keys = [*map(self.keys.of, before), self.keys.job(job.id), *map(self.keys.of, after)]
         push = "RPUSH" if job.options.get("lifo") else "LPUSH"
-        args = (self.keys.base, now_ms(), push, job.id, token, wire.pack_fields(fields))
-        _checked(await self.client.run(shipped("retryJob"), keys, args), job.id)
+        args: list[Argument] = [self.keys.base, now_ms(), push, job.id, token, wire.pack_fields(fields)]
+        await self._end_try("retryJob", job, keys, args, held)
 
-    async def release(self, job: Job, token: str) -> None:
+    async def release(self, job: Job, token: str, held: Held) -> None:
         """Put the active job back at the head of the queue, uncounted. Raises: LockLost."""
         words = ("active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events")
-        args = (job.id, token, self.keys.job(job.id))
-        keys = [self.keys.of(word) for word in words]
-        _checked(await self.client.run(shipped("moveJobFromActiveToWait"), keys, args), job.id)
+        args: list[Argument] = [job.id, token, self.keys.job(job.id)]
+        await self._end_try("moveJobFromActiveToWait", job, [*map(self.keys.of, words)], args, held)
+
+    async def _end_try(self, shipped_name: str, job: Job, keys: list[str], args: Sequence[Argument], held: Held) -> Any:
+        """One shipped transition; a singleton's lock is given back in the same step."""
+        if isinstance(held, Lock):
+            script, keys, args = around("givingLockBack", shipped_name), [*keys, held.key], [*args, held.token]
+        else:
+            script = shipped(shipped_name)
+        return _checked(await self.client.run(script, keys, args), job.id)
 
     async def advance_scheduler(self, job: Job, next_ms: int, options: Mapping[str, Any]) -> None:
         """Add the next iteration of the scheduler that made this job, if the job is its current one.

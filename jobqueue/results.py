@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from jobqueue import encoding, wire
-from jobqueue.errors import JobFailed, JobNotFound, JobqueueError, RedisError, RedisUnavailable
+from jobqueue.background import Periodic
+from jobqueue.errors import ClientClosed, JobFailed, JobNotFound
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
-from jobqueue.redis.retry import Pause, until_answered
+from jobqueue.redis.retry import until_answered
 
 _BLOCK_S = 5.0
 
@@ -26,9 +27,9 @@ class Results:
         self._closed = False
 
     async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any:
-        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError; JobqueueError once closed."""
+        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError; ClientClosed."""
         if self._closed:
-            raise JobqueueError("the app is closed, so nobody listens for results")
+            raise ClientClosed("the app is closed, so nobody listens for results")
         if queue not in self._listeners:
             self._listeners[queue] = _Listener(self._queue_named(queue), self._new_client())
         async with asyncio.timeout(timeout_s):
@@ -41,7 +42,7 @@ class Results:
             await listener.stop()
 
 
-class _Listener:
+class _Listener(Periodic):
     """Reads one queue's stream while somebody waits.
 
     Invariant: after subscribing and after each lost connection every waiting job is read once, so that an event
@@ -49,44 +50,37 @@ class _Listener:
     """
 
     def __init__(self, queue: Queue, client: Client) -> None:
+        super().__init__()
         self._queue = queue
         self._client = client
+        self._position: str | None = None
         self._waiting: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
-        self._task: asyncio.Task[None] | None = None
 
     async def wait_for(self, job_id: str) -> Any:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[job_id].add(outcome)
         try:
-            if self._task is None:
-                self._task = asyncio.get_running_loop().create_task(self._listen())
-            else:
-                await until_answered(lambda: self._read(job_id))
+            await self.start()
+            await until_answered(lambda: self._read(job_id))
             return await outcome
         finally:
             self._waiting[job_id].discard(outcome)
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        for outcomes in self._waiting.values():
-            for outcome in outcomes:
-                outcome.cancel()
-        await self._client.close()
+    async def tick(self) -> float:
+        """Read the next events; where that fails the position is found anew."""
+        position = self._position or await self._subscribe()
+        self._position = None
+        self._position = await self._next_events(position)
+        return 0
 
-    async def _listen(self) -> None:
-        pause = Pause()
-        while True:
-            try:
-                position = await self._subscribe()
-                pause.reset()
-                while True:
-                    position = await self._next_events(position)
-            except (RedisUnavailable, RedisError):
-                await pause.rest()
+    async def stop(self) -> None:
+        await super().stop()
+        for outcomes in self._waiting.values():
+            for outcome in (one for one in outcomes if not one.done()):
+                outcome.set_exception(ClientClosed("the app was closed, so nobody listens for results any more"))
+        await self._client.close()
 
     async def _subscribe(self) -> str:
         last = await self._client.call("XREVRANGE", self._queue.keys.of("events"), "+", "-", "COUNT", 1)

@@ -149,8 +149,8 @@ def pack(value: Any) -> bytes:
 
 
 def pack_fields(fields: Mapping[str, str]) -> bytes:
-    """Fields of the job hash to change with a transition, flat."""
-    return pack([part for pair in fields.items() for part in pair])
+    """Fields of the job hash to change with a transition, flat; nothing where there are none."""
+    return b"" if not fields else pack([part for pair in fields.items() for part in pair])
 
 
 def pack_new_job(base: str, job: NewJob) -> tuple[bytes, str, bytes]:

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
-import uvloop
 
 from board import create_app
 from jobqueue.app import App, set_default_app
 from jobqueue.cli import folder
 from jobqueue.cli.console import say
+from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import MIGRATIONS, open_app
 from jobqueue.cli.folder import DevFolder
 from jobqueue.cli.http import HttpServer, listen, url_of
@@ -64,13 +64,13 @@ def dev(
     """
     configure_logging(sys.stderr)
     if fd is not None:
-        uvloop.run(_run_as_child(socket.socket(fileno=fd), is_restart=is_restart))
+        run_server(_run_as_child(socket.socket(fileno=fd), is_restart=is_restart))
         return
     given = {"jobs_registry": registry} if registry else {}
     settings = Settings.load(**given)
     home = folder.current()
     with listen(host, port) as listening, home.held():
-        run = asyncio.run if reload else uvloop.run
+        run = asyncio.run if reload else run_server
         run(_dev(settings, home, listening, reload=reload))
 
 

@@ -10,18 +10,21 @@ from typing import Annotated, Any, NoReturn, cast
 import typer
 
 from jobqueue.app import App
-from jobqueue.cli.console import run, say, say_json
+from jobqueue.cli.console import note, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.errors import InvalidOption, InvalidPayload, JobFailed, JobqueueError
 from jobqueue.job import Enqueued, EnqueueOptions, exponential
 
 HELP = """Store a job for the handler NAME, with PAYLOAD as its JSON input.
 
-Handler, payload and options are checked before anything is written.
+Handler, payload and options are checked before anything is written. Prints the job's id, or with --wait its result;
+what was stored is said on standard error.
 """
 EXAMPLES = """Examples:
 
 jobqueue enqueue heartbeat --wait 5
+
+id=$(jobqueue enqueue heartbeat --delay-ms 60000)
 
 jobqueue enqueue syncData '{"resource_id": "r1"}' --delay-ms 5000 --attempts 5
 
@@ -82,13 +85,15 @@ async def _enqueue(
             "created": stored.created,
         }
         if not as_json:
-            say(_sentence(stored))
+            note(_sentence(stored))
         if wait_s is not None:
             answer["result"] = await _result(stored, wait_s)
         if as_json:
             say_json(answer)
         elif wait_s is not None:
             say_json(answer["result"])
+        else:
+            say(stored.job_id)
 
 
 def _sentence(stored: Enqueued) -> str:

@@ -24,7 +24,7 @@ async def health_served(app: App, port: int) -> AsyncGenerator[None]:
     """Answer on 127.0.0.1 for the length of the block. Raises: CannotListen."""
     with listen(HOST, port, option="--health-port") as listening:
         async with open_database(app.settings.database_url) as database:
-            checks: dict[str, Check] = {"Redis": Inspector(app).ping, "the database": database.ping}
+            checks: dict[str, Check] = {"redis": Inspector(app).ping, "database": database.ping}
             routes = health_routes(checks)
             server = HttpServer(Starlette(routes=routes, exception_handlers={Refused: _not_ready}), listening)
             server.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from jobqueue.cli.http import HttpServer
 from jobqueue.cli.stopping import Stopper
@@ -35,6 +35,7 @@ async def run_worker(
         await asyncio.gather(*([server.stop()] if server is not None else []), worker.stop())
         hurrying.cancel()
         await asyncio.gather(hurrying, return_exceptions=True)
+        _tell_of(worker.stragglers.running)
 
 
 async def _start(worker: Worker, when_started: Callable[[], Awaitable[None]] | None) -> None:
@@ -54,6 +55,12 @@ async def _until(stopper: Stopper, watched: set[asyncio.Task[None]]) -> None:
     finally:
         asked.cancel()
     _log.info("stopping; a second signal ends active jobs at once")
+
+
+def _tell_of(stragglers: Mapping[str, int]) -> None:
+    if stragglers:
+        listed = ", ".join(f"{handler} ({count})" for handler, count in sorted(stragglers.items()))
+        _log.error("runs that ignored their cancellation are left behind: %s", listed)
 
 
 async def _hurry(worker: Worker, stopper: Stopper, server: HttpServer | None) -> None:

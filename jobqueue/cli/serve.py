@@ -7,11 +7,11 @@ import sys
 from typing import Annotated
 
 import typer
-import uvloop
 
 from board import create_app
 from jobqueue.app import set_default_app
 from jobqueue.cli.console import note
+from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.http import HttpServer, listen, url_of
 from jobqueue.cli.stopping import Stopper
@@ -42,7 +42,7 @@ def serve(
     """
     configure_logging(sys.stderr)
     settings = load_settings(jobs_registry=registry)
-    uvloop.run(_serve(settings, listen(host, port)))
+    run_server(_serve(settings, listen(host, port)))
 
 
 async def _serve(settings: Settings, listening: socket.socket) -> None:

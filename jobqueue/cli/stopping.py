@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 
 ORPHAN_GRACE_S = 5.0
 """What a child whose parent was killed gets to end in good order."""
@@ -42,13 +43,22 @@ class Stopper:
 
     @contextmanager
     def on_signals(self, *, has_parent: bool = False) -> Generator[None]:
-        """Listen for the length of the block; `has_parent` also to the end of standard input, a parent's last sign."""
+        """Listen for the length of the block; `has_parent` also to the end of standard input, a parent's last sign.
+
+        The process is to end with the block: afterwards the signals are ignored, since one that comes while the
+        interpreter ends would replace the exit status. Concurrency: in the main thread only.
+        """
         loop = asyncio.get_running_loop()
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self.request)
+
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
         for number in numbers:
-            loop.add_signal_handler(number, self.request)
+            # Not the loop's: taking its handler away restores the default for a moment, in which a signal kills.
+            signal.signal(number, on_signal)
         if has_parent:
             loop.add_reader(sys.stdin.fileno(), self._read_from_parent)
         try:
@@ -57,7 +67,7 @@ class Stopper:
             if has_parent:
                 loop.remove_reader(sys.stdin.fileno())
             for number in numbers:
-                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     def _read_from_parent(self) -> None:
         """The parent never writes, so that there is something to read means that it is gone."""

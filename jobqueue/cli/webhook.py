@@ -15,14 +15,14 @@ from handlers.webhooks import subscriptions
 from handlers.webhooks.errors import InvalidSubscription
 from handlers.webhooks.signing import generate_secret
 from handlers.webhooks.subscriptions import Subscription
-from jobqueue.cli.console import one_line, run, say, say_json
+from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings
 from jobqueue.database import open_database
 from jobqueue.settings import Settings
 
 ADD_EXAMPLES = """Examples:
 
-jobqueue webhook add --model order --url https://example.com/hook
+id=$(jobqueue webhook add --model order --url https://example.com/hook)
 
 jobqueue webhook add --model order --url http://localhost:9000/ --new-secret --json
 """
@@ -60,7 +60,7 @@ def add(
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Make a secret and print it once.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a subscription and print its id."""
+    """Add a subscription and print its id; what it does is said on standard error, a new secret too."""
     if secret is not None and new_secret:
         raise typer.BadParameter("give --secret or --new-secret, not both")
     signs_with = generate_secret() if new_secret else SecretStr(secret) if secret is not None else None
@@ -72,9 +72,10 @@ def add(
     if as_json:
         say_json(_as_json(added) | made)
         return
-    say(f"added subscription {added.id}: changes of {added.model} go to {added.url}")
+    say(added.id)
+    note(f"added subscription {added.id}: changes of {added.model} go to {one_line(added.url)}")
     if made:
-        say(f"secret (shown only now): {made['secret']}")
+        note(f"secret (shown only now): {made['secret']}")
 
 
 def list_all(as_json: AsJson = False) -> None:

@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
-import uvloop
 
 from jobqueue.app import set_default_app
+from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.health import health_served
 from jobqueue.cli.reload import Reloader, sources_of
@@ -61,7 +61,7 @@ def worker(
         arguments = [word for word in sys.argv[2:] if word != "--reload"]
         asyncio.run(_reload(settings, ["worker", "--has-parent", *arguments]))
     else:
-        uvloop.run(_work(settings, queue, name, health_port, has_parent=has_parent))
+        run_server(_work(settings, queue, name, health_port, has_parent=has_parent))
 
 
 async def _work(

@@ -19,4 +19,5 @@ end
 if existed then
   return {0, id, ""}
 end
+redis.call("DEL", base .. "job:superseded:" .. id) -- left by a job of that id which was removed
 return {1, id, claimLane(base, KEYS[#KEYS - 1], KEYS[#KEYS], id, now, now, keep)}

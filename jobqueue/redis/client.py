@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from jobqueue.errors import RedisReplyError, RedisUnavailable
+from jobqueue.errors import ClientClosed, ConnectionLost, RedisReplyError, RedisUnavailable
 from jobqueue.redis.connection import Argument, Connection, Reply, open_connection, pack
 from jobqueue.redis.url import Endpoint
 from jobqueue.scripts import Script
@@ -58,7 +58,8 @@ class Client:
     async def call(self, *args: Argument, timeout_s: float | None = None) -> Reply:
         """One command. `timeout_s` must outlast a command that blocks.
 
-        Raises: RedisUnavailable, ConnectionLost, RedisReplyError; ValueError for an argument that cannot be sent.
+        Raises: RedisUnavailable, ConnectionLost, RedisReplyError, ClientClosed; ValueError for an argument that
+        cannot be sent.
         """
         packed = pack(*args)
         connection = self._connection
@@ -78,22 +79,26 @@ class Client:
         return await self.call(*evalsha)
 
     async def _load(self, script: Script) -> None:
-        """Callers that find the script missing at the same time share one load."""
+        """Callers that find the script missing at the same time share one load. Nothing of theirs was executed yet,
+        so a lost answer is no reason for doubt."""
         loading = self._loading.get(script.sha)
         if loading is None:
             loading = asyncio.ensure_future(self.call("SCRIPT", "LOAD", script.text))
             loading.add_done_callback(_mark_as_seen)
             loading.add_done_callback(lambda _: self._loading.pop(script.sha, None))
             self._loading[script.sha] = loading
-        await asyncio.shield(loading)
+        try:
+            await asyncio.shield(loading)
+        except ConnectionLost as error:
+            raise RedisUnavailable(self.address, error.reason) from error
 
     async def connect(self) -> Connection:
         """The open connection; callers that come while it is being opened share the attempt.
 
-        Raises: RedisUnavailable.
+        Raises: RedisUnavailable; ClientClosed.
         """
         if self._closed:
-            raise RedisUnavailable(self.address, "the client is closed")
+            raise ClientClosed
         if self._connection is not None and self._connection.is_open:
             return self._connection
         if self._opening is None:
@@ -102,7 +107,7 @@ class Client:
         return await asyncio.shield(self._opening)
 
     async def close(self) -> None:
-        """Close the connection; twice is fine."""
+        """Close the connection; twice is fine. Callers that still wait for one get ClientClosed."""
         self._closed = True
         if self._opening is not None:
             self._opening.cancel()
@@ -116,11 +121,14 @@ class Client:
             self._connection.abort(reason)
 
     async def _open(self) -> Connection:
+        """Only `close` cancels this; the callers that share it were not cancelled themselves."""
         try:
             self._connection = await open_connection(
                 self.endpoint, name=self._name, timeout_s=self._timeouts.connect_s, on_push=self._on_push
             )
             return self._connection
+        except asyncio.CancelledError:
+            raise ClientClosed from None
         finally:
             self._opening = None
 

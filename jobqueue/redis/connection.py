@@ -226,10 +226,11 @@ async def _introduce(connection: Connection, endpoint: Endpoint, name: str | Non
     answers = [connection.send(pack(*command), timeout_s) for command in commands]
     try:
         connection.client_id = (await asyncio.gather(*answers))[-1]
-    except RedisReplyError as error:
+    except (RedisReplyError, ConnectionLost) as error:
         connection.abort("the server refused the introduction")
         await asyncio.gather(*answers, return_exceptions=True)
-        raise RedisUnavailable(endpoint.address, str(error)) from error
+        reason = error.reason if isinstance(error, ConnectionLost) else str(error)
+        raise RedisUnavailable(endpoint.address, reason) from error
     except asyncio.CancelledError:
         connection.abort("connecting was given up")
         raise

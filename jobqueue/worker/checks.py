@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from jobqueue.background import Periodic
 from jobqueue.errors import QueueVersionError
 from jobqueue.queue import Queue
-from jobqueue.redis.retry import is_passing
 from jobqueue.worker.reporter import Reporter
 
 _log = logging.getLogger("jobqueue.worker")
 
-_SOON_S = 1.0
 VERSION_CHECK_S = 30.0
-
-
-class Periodic(ABC):
-    """A background loop: `start`, `stop`, and `tick`, which returns the seconds to rest.
-
-    A tick that fails is tried again soon; it never ends the loop.
-    """
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[None] | None = None
-
-    @abstractmethod
-    async def tick(self) -> float:
-        """Do it once; returns the seconds to rest."""
-
-    async def start(self) -> None:
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Returns when it has stopped; twice is fine."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                rest_s = await self.tick()
-            except Exception as error:
-                if not is_passing(error):
-                    _log.exception("%s failed; trying again", type(self).__name__)
-                rest_s = _SOON_S
-            await asyncio.sleep(rest_s)
 
 
 class StalledCheck(Periodic):

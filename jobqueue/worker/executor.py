@@ -1,4 +1,4 @@
-"""Executor: one job's life in this worker, as named steps: read, admit, enter, run, decide, leave, record, report."""
+"""Executor: one job's life in this worker, as named steps: read, admit, enter, run, decide, record, report."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobContext, Resources
-from jobqueue.errors import RedisError
+from jobqueue.errors import JobCancelled, RedisError
 from jobqueue.job import Job
 from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Queue
+from jobqueue.queue import Claimant, Held, Lane, Lock, Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 from jobqueue.wire import Fetched
 from jobqueue.worker import admission, schedulers
 from jobqueue.worker.admission import Admitted
+from jobqueue.worker.execution import Execution
 from jobqueue.worker.journal import Journal
-from jobqueue.worker.outcomes import Failed, Outcome, Retried, decide
+from jobqueue.worker.outcomes import Ending, Failed, Outcome, Raised, Retried, decide, reason_of
 from jobqueue.worker.patterns import Entered, Patterns
 from jobqueue.worker.recorder import Recorder
 from jobqueue.worker.renewer import JobLease, Lease, LockLease, Renewer
@@ -33,7 +35,7 @@ _log = logging.getLogger("jobqueue.worker")
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every run of a worker shares."""
+    """What every execution of a worker shares."""
 
     settings: Settings
     registry: Registry
@@ -46,10 +48,10 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What becomes of a job, and the lane that ends with it."""
+    """What becomes of a job, and what it holds that ends with the try."""
 
     outcome: Outcome
-    lane: str | None
+    held: Held = None
 
 
 class Executor:
@@ -61,8 +63,14 @@ class Executor:
         self._watch = watch
         self._patterns = Patterns(queue, shared.reporter.redis_lost)
         self._recorder = Recorder(queue, shared.reporter)
-        self.runs: dict[str, Run] = {}
-        """What runs now, by token."""
+        self._stop_reason: AbortReason | None = None
+        self.executions: set[Execution] = set()
+
+    def stop(self, reason: AbortReason) -> None:
+        """Tell all executions to stop, also those that are still to begin."""
+        self._stop_reason = reason
+        for execution in self.executions:
+            execution.stop(reason)
 
     async def execute(self, fetched: Fetched, claimant: Claimant, may_fetch: Callable[[], bool]) -> Fetched:
         """Take one claimed job to its end; returns the next one, which recording fetched."""
@@ -70,96 +78,109 @@ class Executor:
         job, unreadable = admission.read(self._queue.name, fetched)
         policy = self._policy(job)
         journal = Journal(self._queue, job.id, policy.keep_logs, self._shared.reporter.redis_lost)
-        lease = JobLease(self._queue.keys, job.id, claimant.token, self._on_lost(claimant.token))
-        self._shared.renewer.hold(lease)
-        try:
-            ended = Ended(unreadable, None) if unreadable else await self._try(job, claimant, journal)
+        with ExitStack() as until_recorded:
+            execution = self._begin(job, claimant, until_recorded)
+            ended = Ended(unreadable) if unreadable else await self._try(execution, claimant, journal, until_recorded)
             if isinstance(ended.outcome, Failed | Retried):
                 journal.log(f"failed: {ended.outcome.reason}")
-            await journal.flush()
-            recorded = await self._recorder.record(job, ended.outcome, ended.lane, claimant, policy, may_fetch)
-        finally:
-            self._shared.renewer.drop(lease)
+            await journal.close()
+            recorded = await self._recorder.record(job, ended.outcome, ended.held, claimant, policy, may_fetch)
         self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - started_s)
         return recorded.next
 
-    async def _try(self, job: Job, claimant: Claimant, journal: Journal) -> Ended:
-        """A job that our own code stumbles over fails, instead of being claimed again for ever."""
+    def _begin(self, job: Job, claimant: Claimant, until_recorded: ExitStack) -> Execution:
+        execution = Execution(job)
+        self.executions.add(execution)
+        until_recorded.callback(self.executions.discard, execution)
+        if self._stop_reason is not None:
+            execution.stop(self._stop_reason)
+        self._renew(JobLease(self._queue.keys, job.id, claimant.token, execution.stop_from_thread), until_recorded)
+        return execution
+
+    async def _try(
+        self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
+    ) -> Ended:
+        """A job that stumbles outside its handler (a validator, a key function) fails; it is not claimed for ever."""
+        job = execution.job
         try:
-            return await self._process(job, claimant, journal)
+            return await self._process(execution, claimant, journal, until_recorded)
         except RedisError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if _slot_is_given_up():
+                raise
             _log.exception("job %s of queue %s could not be run", job.id, job.queue)
-            return Ended(Failed(f"could not be run: {error!r}"), job.envelope.dedupe_key)
+            return Ended(Failed(f"could not be run: {reason_of(error)}"), self._lane(job, job.envelope.dedupe_key))
 
-    async def _process(self, job: Job, claimant: Claimant, journal: Journal) -> Ended:
+    async def _process(
+        self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
+    ) -> Ended:
+        job = execution.job
         if job.scheduler_id is not None:
             await until_answered(lambda: schedulers.advance(self._queue, job), self._shared.reporter.redis_lost)
         admitted = admission.admit(job, self._shared.registry)
         if not isinstance(admitted, Admitted):
-            return Ended(admitted, job.envelope.dedupe_key)
+            return Ended(admitted, self._lane(job, job.envelope.dedupe_key))
         entered = await self._patterns.enter(admitted, claimant)
         if not isinstance(entered, Entered):
-            return Ended(entered, admitted.lane)
-        outcome = await self._run(admitted, entered, claimant, journal)
-        return Ended(await self._patterns.leave(admitted, entered, outcome), admitted.lane)
+            return Ended(entered, self._lane(job, admitted.lane))
+        self._guard(execution, entered.held, until_recorded)
+        outcome = await self._run(execution, admitted, entered.held, claimant, journal)
+        return Ended(await self._patterns.ask_again(admitted, entered.held, outcome), entered.held)
 
-    async def _run(self, admitted: Admitted, entered: Entered, claimant: Claimant, journal: Journal) -> Outcome:
+    def _guard(self, execution: Execution, held: Held, until_recorded: ExitStack) -> None:
+        """Keep alive what the run holds, and let its loss reach the run."""
+        match held:
+            case Lock(key, token):
+                self._renew(LockLease(key, token, execution.stop_from_thread), until_recorded)
+            case Lane():
+
+                def superseded(by: str) -> None:
+                    execution.stop(AbortReason("superseded", f"superseded by job {by}", by))
+
+                until_recorded.callback(self._watch.watch(execution.job.id, superseded))
+            case None:
+                return
+
+    async def _run(
+        self, execution: Execution, admitted: Admitted, held: Held, claimant: Claimant, journal: Journal
+    ) -> Outcome:
         job, handler, settings = admitted.job, admitted.handler, self._shared.settings
+        signal = AbortSignal()
         context = JobContext(
             job=job,
-            signal=AbortSignal(),
+            signal=signal,
             resources=self._shared.resources,
             worker_name=claimant.worker_name,
-            fence=entered.lock.fence if entered.lock else None,
+            fence=held.fence if isinstance(held, Lock) else None,
             _log=journal.log,
             _progress=journal.progress,
             _enqueue=self._shared.enqueue,
         )
-        run = Run(handler, context, admitted.payload, self._shared.stragglers)
-        let_go = self._let_it_be_stopped(run, entered, job, claimant)
-        self._shared.reporter.started(job)
-        try:
+        if execution.reason is None:
+            self._shared.reporter.started(job)
+            run = Run(handler, context, admitted.payload, self._shared.stragglers)
             limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or settings.worker_timeout_ms
-            ending = await run.finish(limit_ms)
-        finally:
-            let_go()
-        return decide(job, handler, ending, context.signal.why, settings.jobs_max_result_bytes)
+            execution.begin(run)
+            ending: Ending = await run.finish(limit_ms)
+            execution.end()
+        else:
+            ending = Raised(JobCancelled(execution.reason.message))
+        return decide(job, handler, ending, signal.why or execution.reason, settings.jobs_max_result_bytes)
 
-    def _let_it_be_stopped(self, run: Run, entered: Entered, job: Job, claimant: Claimant) -> Callable[[], None]:
-        """Let everything that may stop the run reach it; returns the function that ends that."""
-        self.runs[claimant.token] = run
-        lock_lease: Lease | None = None
-        if entered.lock is not None:
-            lock_lease = LockLease(entered.lock.key, entered.lock.token, self._on_lost(claimant.token))
-            self._shared.renewer.hold(lock_lease)
-        if entered.lane is not None:
-            self._watch.watch(job.id, lambda by: run.abort(AbortReason("superseded", f"superseded by job {by}", by)))
+    def _renew(self, lease: Lease, until_recorded: ExitStack) -> None:
+        self._shared.renewer.hold(lease)
+        until_recorded.callback(self._shared.renewer.drop, lease)
 
-        def let_go() -> None:
-            self.runs.pop(claimant.token, None)
-            self._watch.forget(job.id)
-            if lock_lease is not None:
-                self._shared.renewer.drop(lock_lease)
-
-        return let_go
-
-    def _on_lost(self, token: str) -> Callable[[str], None]:
-        """Called in the renewer's thread; the run is told on the loop."""
-        loop = asyncio.get_running_loop()
-
-        def tell(why: str) -> None:
-            run = self.runs.get(token)
-            if run is not None:
-                run.abort(AbortReason("lock_lost", why))
-
-        def tell_on_loop(why: str) -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(tell, why)
-
-        return tell_on_loop
+    def _lane(self, job: Job, dedupe_key: str | None) -> Lane | None:
+        return None if dedupe_key is None else self._queue.lane(job.name, dedupe_key, job.id)
 
     def _policy(self, job: Job) -> Policy:
         handler = self._shared.registry.find(job.name)
         return handler.policy if handler is not None else Policy()
+
+
+def _slot_is_given_up() -> bool:
+    """Tells a cancellation of the slot from a CancelledError that some code raised by itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -68,6 +68,8 @@ class Fetcher:
         loop = asyncio.get_running_loop()
         self._slots = [loop.create_task(self._work(claimant)) for claimant in self._claimants]
         self._fetching = loop.create_task(self._fetch())
+        for task in (*self._slots, self._fetching):
+            task.add_done_callback(_tell_fault)
 
     async def stop_claiming(self) -> None:
         """Claim nothing more; what runs goes on. A claim whose answer Redis still owes is waited for, but not long."""
@@ -91,8 +93,8 @@ class Fetcher:
         self._changed.set()
 
     async def drained(self) -> None:
-        """Wait until every slot has ended its job. Raises: what ended a slot, which is a fault of ours."""
-        await asyncio.gather(*self._slots)
+        """Wait until every slot has ended its job."""
+        await asyncio.gather(*self._slots, return_exceptions=True)
 
     async def abandon(self) -> None:
         """Give up jobs whose end cannot be recorded; their locks expire and another worker takes them."""
@@ -230,6 +232,7 @@ class Fetcher:
             return None
         finally:
             change.cancel()
+            call.cancel()
         return float(popped[2]) if popped else None
 
     async def _interrupted(self) -> None:
@@ -243,3 +246,9 @@ class Fetcher:
             await self._queue.client.call("CLIENT", "UNBLOCK", connection.client_id)
         except Exception as error:
             self._blocking.drop(f"could not be unblocked: {error}")
+
+
+def _tell_fault(task: asyncio.Task[None]) -> None:
+    """A slot or the fetcher should end only when it is told to."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a part of the worker has ended by a fault", exc_info=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,8 @@ class _Progress:
     value_json: str
 
 
+_log = logging.getLogger("jobqueue.worker")
+
 _Entry: TypeAlias = _Line | _Progress
 _BATCH = 100
 
@@ -45,6 +48,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._sender: asyncio.Task[None] | None = None
+        self._closed = False
 
     def log(self, message: str) -> None:
         self._append(_Line(str(message).encode(errors="replace").decode()))
@@ -53,20 +57,15 @@ class Journal:
         """Raises: ValueError where the value is not JSON."""
         self._append(_Progress(encoding.encode_json(value)))
 
-    async def flush(self) -> None:
-        """Wait until everything written so far is in Redis."""
-        while self._entries or self._sender is not None:
-            self._start_sending()
-            if self._sender is not None:
-                await asyncio.shield(self._sender)
-
-    def close(self) -> None:
-        """Give up what is still unsent; for a try whose job was lost."""
-        self._entries.clear()
-        if self._sender is not None:
-            self._sender.cancel()
+    async def close(self) -> None:
+        """Wait until everything written so far is in Redis; what comes later is dropped, its try is over."""
+        self._closed = True
+        while self._sender is not None:
+            await asyncio.shield(self._sender)
 
     def _append(self, entry: _Entry) -> None:
+        if self._closed:
+            return
         self._entries.append(entry)
         if threading.get_ident() == self._loop_thread:
             self._start_sending()
@@ -82,6 +81,8 @@ class Journal:
             while self._entries:
                 batch = [self._entries.popleft() for _ in range(min(len(self._entries), _BATCH))]
                 await until_answered(partial(self._send, batch), self._on_loss)
+        except Exception:
+            _log.exception("lines of job %s's log were refused", self._job_id)
         finally:
             self._sender = None
 

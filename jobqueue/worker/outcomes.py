@@ -141,8 +141,8 @@ def _completed(value: Any, max_result_bytes: int) -> Outcome:
     """The result is encoded before completion is written, so that one which cannot be fails once, not for ever."""
     try:
         encoded = encoding.encode_json(value)
-    except ValueError as error:
-        return Failed(f"the result cannot be stored as JSON: {error}")
+    except BaseException as error:  # a model's own serializer may raise anything
+        return Failed(f"the result cannot be stored as JSON: {reason_of(error)}")
     size = len(encoded.encode())
     if size > max_result_bytes:
         return Failed(f"the result is {size} bytes, the limit is {max_result_bytes} (JOBS_MAX_RESULT_BYTES)")
@@ -162,14 +162,17 @@ def retry_or_fail(
         return Retried(backoff.delay_before(job.attempt), reason, trace)
     try:
         delay_ms = int(backoff(job.attempt, error or TimeoutError(reason)))
-    except Exception as broken:
+    except BaseException as broken:
         return Failed(f"{reason} (and its backoff function raised {reason_of(broken)})", trace)
     return Retried(max(delay_ms, 0), reason, trace)
 
 
 def reason_of(error: BaseException) -> str:
     """An error in one line; never empty, since str(TimeoutError()) is."""
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except BaseException:  # a __str__ of somebody's own may raise anything
+        text = ""
     return text.encode(errors="replace").decode() if text else type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""Patterns: what a job must hold before it runs, and gives back after: a singleton's lock, a superseding job's lane."""
+"""Patterns: what a job must hold before it runs: a singleton's lock, a superseding job's lane."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar, assert_never
 
 from jobqueue import lanes, locks
 from jobqueue.handler import Plain, Singleton, Superseding
-from jobqueue.queue import Claimant, Queue
+from jobqueue.queue import Claimant, Held, Lane, Lock, Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.worker.admission import Admitted
 from jobqueue.worker.outcomes import Completed, Failed, Outcome, Postponed, Skipped, Superseded
@@ -20,14 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What the run holds; both are None for a plain handler."""
+    """The run may begin; None is what a plain handler holds."""
 
-    lock: locks.Acquired | None = None
-    lane: str | None = None
+    held: Held = None
 
 
 class Patterns:
-    """Enter before the run, leave after it. Every step is safe to repeat, and is, until Redis answers."""
+    """Every step is safe to repeat, and is, until Redis answers."""
 
     def __init__(self, queue: Queue, on_loss: Callable[[Exception], None]) -> None:
         self._queue = queue
@@ -45,22 +44,18 @@ class Patterns:
             case _:
                 assert_never(admitted.handler.pattern)
 
-    async def leave(self, admitted: Admitted, entered: Entered, outcome: Outcome) -> Outcome:
-        """Give back the lock, before the next job is fetched, which may want it; and ask once more whether a try
-        that did not complete was superseded meanwhile. A completion asks that by itself, in the same step."""
-        if entered.lock is not None:
-            lock = entered.lock
-            await self._persist(lambda: locks.release(self._queue, lock))
-        if entered.lane is None or isinstance(outcome, Completed | Superseded):
+    async def ask_again(self, admitted: Admitted, held: Held, outcome: Outcome) -> Outcome:
+        """A try in a lane that did not complete may have been superseded meanwhile; a completion asks by itself."""
+        if not isinstance(held, Lane) or isinstance(outcome, Completed | Superseded):
             return outcome
         marks = await self._persist(lambda: lanes.marks(self._queue, [admitted.job.id]))
         by = marks.get(admitted.job.id)
         return outcome if by is None else Superseded(by)
 
     async def _enter_lane(self, admitted: Admitted) -> Entered | Outcome:
-        lane = admitted.lane or ""
-        by = await self._persist(lambda: lanes.enter(self._queue, admitted.job, lane))
-        return Entered(lane=lane) if by is None else Superseded(by)
+        job, key = admitted.job, admitted.lane or ""
+        by = await self._persist(lambda: lanes.enter(self._queue, job, key))
+        return Entered(self._queue.lane(job.name, key, job.id)) if by is None else Superseded(by)
 
     async def _take_lock(self, admitted: Admitted, pattern: Singleton, claimant: Claimant) -> Entered | Outcome:
         job = admitted.job
@@ -70,8 +65,8 @@ class Patterns:
             return Failed(str(error))
         token = f"{claimant.token}:{job.id}:{job.attempts_started}"
         answer = await self._persist(lambda: locks.acquire(self._queue, identity, job.id, token))
-        if isinstance(answer, locks.Acquired):
-            return Entered(lock=answer)
+        if isinstance(answer, Lock):
+            return Entered(answer)
         return Skipped(answer.holder) if pattern.on_busy == "skip" else Postponed(ON_BUSY_WAIT_MS)
 
     async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from jobqueue.errors import ConnectionLost, JobNotInState, LockLost
 from jobqueue.job import Job, Keep
 from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Finish, Finished, Queue
-from jobqueue.redis.retry import Pause, is_passing
+from jobqueue.queue import Claimant, Delay, Finish, Finished, Held, Queue
+from jobqueue.redis.retry import Pause, is_passing, until_answered
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.outcomes import (
     Completed,
@@ -47,7 +48,7 @@ class Recorder:
         self,
         job: Job,
         outcome: Outcome,
-        lane: str | None,
+        held: Held,
         claimant: Claimant,
         policy: Policy,
         may_fetch: Callable[[], bool],
@@ -55,7 +56,7 @@ class Recorder:
         """Write the outcome. While the lock lives a success never becomes a failure; after that it is dropped."""
 
         async def write() -> Finished:
-            return await self._write(job, outcome, lane, claimant, policy, fetch=may_fetch())
+            return await self._write(job, outcome, held, claimant, policy, fetch=may_fetch())
 
         try:
             finished = await settle(self._queue, claimant.token, write, self._reporter.redis_lost, job.id)
@@ -64,37 +65,36 @@ class Recorder:
             return Recorded(None, NOTHING)
         except JobNotInState as error:
             failure = Failed(f"cannot complete: {error.actual}")
-            return await self.record(job, failure, lane, claimant, policy, may_fetch)
+            return await self.record(job, failure, held, claimant, policy, may_fetch)
         superseded = Superseded(finished.superseded_by) if finished.superseded_by else None
         if superseded is not None and isinstance(outcome, Completed):
             outcome = superseded
         return Recorded(outcome, finished.next)
 
     async def _write(
-        self, job: Job, outcome: Outcome, lane: str | None, claimant: Claimant, policy: Policy, *, fetch: bool
+        self, job: Job, outcome: Outcome, held: Held, claimant: Claimant, policy: Policy, *, fetch: bool
     ) -> Finished:
         match outcome:
             case Completed() | Superseded() | Skipped():
-                finish = Finish("completed", outcome.result_json, policy.keep_completed, lane)
-                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+                finish = Finish("completed", outcome.result_json, policy.keep_completed)
+                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Failed(reason, trace, mended):
                 fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
-                finish = Finish("failed", reason, policy.keep_failed, lane, fields)
-                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+                finish = Finish("failed", reason, policy.keep_failed, fields)
+                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Ghost():
                 finish = Finish("failed", "the job is missing", Keep(count=0))
-                return await self._queue.finish(job, finish, claimant, fetch=fetch)
+                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Retried(0, reason, trace):
-                await self._queue.retry(job, failure_fields(job, reason, trace), claimant.token)
+                await self._queue.retry(job, failure_fields(job, reason, trace), claimant.token, held)
                 return Finished(NOTHING)
             case Retried(delay_ms, reason, trace):
-                fields = failure_fields(job, reason, trace)
-                fetched = await self._queue.delay(job, delay_ms, fields, claimant, counts=True, fetch=fetch)
-                return Finished(fetched)
+                delay = Delay(delay_ms, counts=True, fields=failure_fields(job, reason, trace))
+                return await self._queue.delay(job, delay, claimant, held, fetch=fetch)
             case Postponed(delay_ms):
-                return Finished(await self._queue.delay(job, delay_ms, {}, claimant, counts=False, fetch=fetch))
+                return await self._queue.delay(job, Delay(delay_ms, counts=False), claimant, held, fetch=fetch)
             case Released():
-                await self._queue.release(job, claimant.token)
+                await self._queue.release(job, claimant.token, held)
                 return Finished(NOTHING)
             case _:
                 assert_never(outcome)
@@ -113,7 +113,7 @@ async def settle(
     another (the answer would have been that one), or none (the call was executed and fetched nothing, or the lock
     has expired; either way there is nothing left to do).
     """
-    pause, in_doubt = Pause(), False
+    pause, in_doubt, was_in_doubt = Pause(), False, False
     while True:
         try:
             if in_doubt:
@@ -122,9 +122,15 @@ async def settle(
                     return Finished(held)
                 in_doubt = False
             return await write()
+        except LockLost:
+            if not was_in_doubt:
+                raise
+            # A call before this one may have been executed late: then this is its success, and it may have fetched.
+            return Finished(await until_answered(partial(queue.held_by, token), on_loss))
         except Exception as error:
             if not is_passing(error):
                 raise
-            in_doubt = in_doubt or isinstance(error, ConnectionLost)
+            if isinstance(error, ConnectionLost):
+                in_doubt = was_in_doubt = True
             on_loss(error)
             await pause.rest()

@@ -14,19 +14,20 @@ import redis
 from redis.exceptions import NoScriptError, RedisError
 
 from jobqueue import wire
+from jobqueue.context import AbortReason
 from jobqueue.keys import QueueKeys
 from jobqueue.locks import HEARTBEAT_MS, LOCK_TTL_MS
 from jobqueue.scripts import Script, own, shipped
 
 _log = logging.getLogger("jobqueue.worker")
 
-OnLost: TypeAlias = Callable[[str], None]
-"""Told, in the renewer's thread, why something is not held any more."""
+OnLost: TypeAlias = Callable[[AbortReason], None]
+"""Told, in the renewer's thread, that it is not held any more."""
 
 _RETRY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class JobLease:
     """The lock of an active job."""
 
@@ -35,14 +36,23 @@ class JobLease:
     token: str
     on_lost: OnLost
 
+    @property
+    def what(self) -> str:
+        """What is held, so that of two leases for one thing the older is known to be lost."""
+        return self.keys.job_lock(self.job_id)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class LockLease:
     """A singleton's lock."""
 
     key: str
     token: str
     on_lost: OnLost
+
+    @property
+    def what(self) -> str:
+        return self.key
 
 
 Lease: TypeAlias = JobLease | LockLease
@@ -65,7 +75,7 @@ class Renewer:
             socket_timeout=_RETRY_S * 2,
             socket_connect_timeout=_RETRY_S,
         )
-        self._leases: set[Lease] = set()
+        self._leases: dict[str, Lease] = {}
         self._guard = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobqueue-renewer", daemon=True)
@@ -81,18 +91,23 @@ class Renewer:
         self._client.close()
 
     def hold(self, lease: Lease) -> None:
+        """Renew it from now on. An older lease for the same thing is proved lost by this one."""
         with self._guard:
-            self._leases.add(lease)
+            older = self._leases.get(lease.what)
+            self._leases[lease.what] = lease
+        if older is not None:
+            _tell(older)
 
-    def drop(self, lease: Lease) -> None:
+    def drop(self, lease: Lease) -> bool:
+        """Renew it no more; False where it was not held any more."""
         with self._guard:
-            self._leases.discard(lease)
+            if self._leases.get(lease.what) is not lease:
+                return False
+            del self._leases[lease.what]
+            return True
 
     def _run(self) -> None:
-        rounds = [
-            _Round(self._lock_ms / 2000, self._renew_jobs),
-            _Round(HEARTBEAT_MS / 1000, self._renew_locks),
-        ]
+        rounds = [_Round(self._lock_ms / 2000, self._renew_jobs), _Round(HEARTBEAT_MS / 1000, self._renew_locks)]
         while not self._stopping.wait(max(min(one.due_s for one in rounds) - time.monotonic(), 0)):
             for one in rounds:
                 if one.due_s <= time.monotonic():
@@ -108,23 +123,21 @@ class Renewer:
             lost = set(cast(list[str], self._call(shipped("extendLocks"), [keys.of("stalled")], args)))
             for lease in leases:
                 if lease.job_id in lost:
-                    self._lose(lease, "the lock of the job was lost")
+                    self._lose(lease)
 
     def _renew_locks(self) -> None:
         for lease in self._held(LockLease):
             if not self._call(own("renewLock"), [lease.key], [lease.token, LOCK_TTL_MS]):
-                self._lose(lease, "the singleton lock was lost")
+                self._lose(lease)
 
     def _held(self, kind: type[LeaseKind]) -> list[LeaseKind]:
         with self._guard:
-            return [lease for lease in self._leases if isinstance(lease, kind)]
+            return [lease for lease in self._leases.values() if isinstance(lease, kind)]
 
-    def _lose(self, lease: Lease, why: str) -> None:
-        with self._guard:
-            still_held = lease in self._leases
-            self._leases.discard(lease)
-        if still_held:
-            lease.on_lost(why)
+    def _lose(self, lease: Lease) -> None:
+        """A lease that was dropped since the round began has ended in good order: nothing was lost."""
+        if self.drop(lease):
+            _tell(lease)
 
     def _call(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> object:
         try:
@@ -142,9 +155,19 @@ class _Round:
         self.due_s = time.monotonic() + every_s
 
     def turn(self) -> None:
+        """The thread must not die: without it every lock runs out."""
         try:
             self._work()
             self.due_s = time.monotonic() + self._every_s
-        except RedisError as error:
-            _log.warning("locks could not be renewed, trying again: %s", error)
+        except Exception as error:
+            level = logging.WARNING if isinstance(error, RedisError) else logging.ERROR
+            _log.log(level, "locks could not be renewed, trying again: %r", error)
             self.due_s = time.monotonic() + min(_RETRY_S, self._every_s)
+
+
+def _tell(lease: Lease) -> None:
+    what = "the lock of the job" if isinstance(lease, JobLease) else "the singleton lock"
+    try:
+        lease.on_lost(AbortReason("lock_lost", f"{what} was lost"))
+    except RuntimeError:
+        _log.warning("%s was lost, and nobody is left to be told: the event loop is closed", what)

@@ -75,6 +75,9 @@ class Run:
             _start_thread(self._run_thread, scope)
         try:
             return await self._ending
+        except asyncio.CancelledError:
+            self.cancel()  # the slot is given up; its handler must not outlive it
+            raise
         finally:
             for timer in self._timers:
                 timer.cancel()

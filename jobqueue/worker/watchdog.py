@@ -26,7 +26,6 @@ class Watchdog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
         self._beat_timer: asyncio.TimerHandle | None = None
-        self._thread = threading.Thread(target=self._watch, name="jobqueue-watchdog", daemon=True)
 
     @property
     def silence_s(self) -> float:
@@ -37,7 +36,7 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._beat()
-        self._thread.start()
+        threading.Thread(target=self._watch, name="jobqueue-watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """Twice is fine; the thread ends by itself within a beat."""

@@ -9,32 +9,20 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
 
 from jobqueue.app import App
-from jobqueue.context import AbortReason, Resources
+from jobqueue.context import Resources
 from jobqueue.events import Event
-from jobqueue.handler import Superseding
-from jobqueue.keys import QueueKeys
-from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Queue
-from jobqueue.redis.retry import until_answered
-from jobqueue.worker.checks import Periodic, StalledCheck, VersionCheck
-from jobqueue.worker.executor import Executor, Shared
-from jobqueue.worker.fetcher import Fetcher
+from jobqueue.worker.executor import Shared
 from jobqueue.worker.renewer import Renewer
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.run import Stragglers
 from jobqueue.worker.scope import JobLogHandler
-from jobqueue.worker.superseding import SupersedeWatch
+from jobqueue.worker.served import ServedQueue
+from jobqueue.worker.shutdown import Shutdown
 from jobqueue.worker.watchdog import Watchdog
 
 _log = logging.getLogger("jobqueue.worker")
-
-_CANCEL_S = 0.3
-_RECORD_S = 0.7
 
 
 class Worker:
@@ -48,34 +36,32 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.stragglers = Stragglers()
         self.watchdog = Watchdog()
-        self._id = uuid4().hex
         self._queue_names = tuple(queues) if queues else app.queue_names()
         self._reporter = Reporter(app.events)
-        self._renewer = Renewer(app.settings.redis_url, app.settings.worker_lock_ms)
-        self._job_log = JobLogHandler()
-        self._lines: list[Line] = []
         self._opened = AsyncExitStack()
+        self._served: tuple[ServedQueue, ...] = ()
         self._stop_requested = asyncio.Event()
-        self._cancel_requested = asyncio.Event()
-        self._started = False
-        self._stopped: asyncio.Future[None] | None = None
+        self._urged = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open what the handlers need, refuse queues of BullMQ 5, and begin. Waits for Redis as long as it takes.
 
-        Raises: SettingsError from the registry's lifespan; QueueVersionError.
+        What was opened is closed again where this fails or is cancelled; twice is fine.
+        Raises: SettingsError from the registry's lifespan; QueueVersionError; InvalidOption for a queue's name.
         """
-        if self._started:
+        if self._served:
             return
-        self._started = True
-        resources = await self._open_resources()
-        lines = [await self._open_line(name, resources) for name in self._queue_names]
-        logging.getLogger().addHandler(self._job_log)
-        self._renewer.start()
-        self.watchdog.start()
-        self._lines = lines
-        for line in lines:
-            await line.start()
+        async with AsyncExitStack() as opened:
+            resources = await self._open_resources(opened)
+            shared = self._share(resources, opened)
+            served = [await ServedQueue.open(self.app, name, self.name, shared, opened) for name in self._queue_names]
+            self.watchdog.start()
+            opened.callback(self.watchdog.stop)
+            for queue in served:
+                opened.push_async_callback(queue.stop_background)
+                await queue.start()
+            self._served, self._opened = tuple(served), opened.pop_all()
         self.app.events.emit(Event("worker.started", detail=self.name))
         _log.info("worker %s serves %s", self.name, ", ".join(self._queue_names))
 
@@ -95,35 +81,28 @@ class Worker:
     def request_stop(self) -> None:
         """What a signal does: the first asks to stop, the second to stop at once."""
         if self._stop_requested.is_set():
-            self._cancel_requested.set()
+            self._urged.set()
         self._stop_requested.set()
 
     async def stop(self) -> None:
         """Stop claiming, let active jobs finish, then signal, then cancel; returns when all is closed. Twice is fine.
 
-        Renewal ends last but for the connections: until a job is over its lock must live. What is unfinished goes
-        back to the queue at once.
+        Renewal and the connections end after the jobs: until a job is over its lock must live. What is unfinished
+        goes back to the queue at once.
         """
-        if self._stopped is not None:
-            await asyncio.shield(self._stopped)
-            return
-        self._stopped = asyncio.get_running_loop().create_future()
         self._stop_requested.set()
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
         self.app.events.emit(Event("worker.stopping", detail=self.name))
         try:
-            await self._stop_jobs()
-            for line in self._lines:
-                await line.stop_background()
-            self.watchdog.stop()
-            await asyncio.to_thread(self._renewer.stop)
-            logging.getLogger().removeHandler(self._job_log)
-            await self._opened.aclose()
+            await Shutdown(self._served, self._urged).run(self.app.settings.worker_shutdown_ms / 1000)
         finally:
-            self._stopped.set_result(None)
+            await self._opened.aclose()
         self.app.events.emit(Event("worker.stopped", detail=self.name))
         _log.info("worker %s has stopped", self.name)
-
-    # Starting
 
     async def _start_or_be_stopped(self) -> None:
         """Starting waits for Redis as long as it takes, but not past a signal."""
@@ -138,101 +117,16 @@ class Worker:
                 task.cancel()
             await asyncio.gather(starting, stop_requested, return_exceptions=True)
 
-    async def _open_resources(self) -> Resources:
+    async def _open_resources(self, opened: AsyncExitStack) -> Resources:
         lifespan = self.app.registry.lifespan
-        return await self._opened.enter_async_context(lifespan(self.app.settings)) if lifespan else Resources()
+        return Resources() if lifespan is None else await opened.enter_async_context(lifespan(self.app.settings))
 
-    async def _open_line(self, queue_name: str, resources: Resources) -> Line:
-        settings, registry = self.app.settings, self.app.registry
-        keys = QueueKeys(settings.jobs_prefix, queue_name)
-        client = self.app.new_client()  # unnamed: Node counts each named connection as a worker
-        self._opened.push_async_callback(client.close)
-        queue = Queue(client, keys)
-        await until_answered(queue.check_version, self._reporter.redis_lost)
-        await until_answered(queue.write_meta, self._reporter.redis_lost)
-        blocking = self.app.new_client(keys.client_name(self.name))
-        self._opened.push_async_callback(blocking.close)
-        watch = SupersedeWatch(queue, lambda on_push: self.app.new_client(on_push=on_push))
-        shared = Shared(
-            settings,
-            registry,
-            resources,
-            self._renewer,
-            self._reporter,
-            self.stragglers,
-            self.app.enqueuer.enqueue,
-        )
-        executor = Executor(queue, shared, watch)
-        fetcher = Fetcher(queue, blocking, executor, self._reporter, self._claimants())
-        background: list[Periodic | SupersedeWatch] = [
-            StalledCheck(
-                queue,
-                self._reporter,
-                fetcher.wake,
-                interval_ms=settings.worker_stalled_ms,
-                max_claims=max((handler.policy.max_claims for handler in registry), default=Policy().max_claims),
-            ),
-            VersionCheck(queue, fetcher.hold),
-        ]
-        if any(isinstance(handler.pattern, Superseding) for handler in registry):
-            background.append(watch)
-        return Line(fetcher, executor, background)
-
-    def _claimants(self) -> list[Claimant]:
-        settings = self.app.settings
-        return [
-            Claimant(f"{self._id}:{number}", self.name, settings.worker_lock_ms)
-            for number in range(settings.worker_concurrency)
-        ]
-
-    # Stopping
-
-    async def _stop_jobs(self) -> None:
-        """Ask, wait, signal, cancel; the second request skips the waiting."""
-        for line in self._lines:
-            await line.fetcher.stop_claiming()
-        drained = asyncio.gather(*(line.fetcher.drained() for line in self._lines))
-        if await self._ended(drained, self.app.settings.worker_shutdown_ms / 1000):
-            return
-        reason = AbortReason("shutdown", "the worker stops")
-        runs = [run for line in self._lines for run in line.executor.runs.values()]
-        for run in runs:
-            run.abort(reason)
-        grace_s = max((run.grace_s for run in runs), default=0.0)
-        if not await self._ended(drained, grace_s):
-            for run in runs:
-                run.cancel()
-            await self._ended(drained, _CANCEL_S, patient=True)
-            for run in runs:
-                run.abandon()
-            await self._ended(drained, _RECORD_S, patient=True)
-        if not drained.done():
-            _log.error("jobs could not be put back; their locks expire and another worker takes them")
-            for line in self._lines:
-                await line.fetcher.abandon()
-        await asyncio.gather(drained, return_exceptions=True)
-
-    async def _ended(self, drained: asyncio.Future[list[None]], wait_s: float, *, patient: bool = False) -> bool:
-        """Wait for the jobs to end, but no longer than `wait_s`, nor than until the second signal."""
-        hurry = asyncio.ensure_future(self._cancel_requested.wait())
-        either: set[asyncio.Future[Any]] = {drained} if patient else {drained, hurry}
-        await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        hurry.cancel()
-        return drained.done()
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What serves one queue."""
-
-    fetcher: Fetcher
-    executor: Executor
-    background: Sequence[Periodic | SupersedeWatch]
-
-    async def start(self) -> None:
-        for part in (*self.background, self.fetcher):
-            await part.start()
-
-    async def stop_background(self) -> None:
-        for part in self.background:
-            await part.stop()
+    def _share(self, resources: Resources, opened: AsyncExitStack) -> Shared:
+        settings, root, job_log = self.app.settings, logging.getLogger(), JobLogHandler()
+        root.addHandler(job_log)
+        opened.callback(root.removeHandler, job_log)
+        renewer = Renewer(settings.redis_url, settings.worker_lock_ms)
+        renewer.start()
+        opened.push_async_callback(asyncio.to_thread, renewer.stop)
+        enqueue = self.app.enqueuer.enqueue
+        return Shared(settings, self.app.registry, resources, renewer, self._reporter, self.stragglers, enqueue)

@@ -14,6 +14,7 @@ SHOP = '''
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
@@ -44,7 +45,29 @@ async def slow(ctx: JobContext, payload: float) -> str:
     return "done"
 
 
-registry = Registry([order, refuse, slow])
+@make_job(grace_ms=100)
+async def stubborn(ctx: JobContext) -> None:
+    Path("started").touch()
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            pass
+
+
+@make_job(grace_ms=100)
+def deaf(ctx: JobContext) -> None:
+    Path("started").touch()
+    time.sleep(600)
+
+
+@make_job(grace_ms=100)
+async def threaded(ctx: JobContext) -> None:
+    Path("started").touch()
+    await asyncio.to_thread(time.sleep, 600)
+
+
+registry = Registry([order, refuse, slow, stubborn, deaf, threaded])
 '''
 
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.cli.conftest import SHOP
 from tests.cli.terminal import Running, Terminal, survivors
@@ -15,6 +16,11 @@ from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 
 DEADLINE_S = 40.0
+LEFT_BEHIND = {
+    "stubborn": "ends without stubborn:1, still at work",
+    "deaf": "left behind: deaf (1)",
+    "threaded": "ends without asyncio_0, still at work",
+}
 
 
 async def has_started(terminal: Terminal) -> None:
@@ -66,6 +72,45 @@ async def test_a_second_signal_puts_the_active_job_back(terminal: Terminal) -> N
 
         # then
         assert worker.wait() == 0
+    assert state(terminal, "1") == "waiting"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_signals_in_the_last_moments_do_not_change_the_exit_status(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    """Once everything was closed the signals had their default effect again, while the interpreter still ended."""
+    with terminal.running("worker") as worker:
+        # given
+        await has_said(worker, "serves jobs")
+
+        # when someone keeps on pressing
+        async def has_ended_under_fire() -> bool:
+            worker.send(number)
+            return worker.status() is not None
+
+        await eventually(has_ended_under_fire, DEADLINE_S)
+
+        # then
+        assert worker.wait() == 0
+
+
+@pytest.mark.parametrize("handler", ["stubborn", "deaf", "threaded"])
+async def test_a_handler_that_does_not_end_does_not_hold_up_the_exit(terminal: Terminal, handler: str) -> None:
+    """The loop's end waited for every task, and the interpreter's end for every thread of the loop's own pool."""
+    with terminal.running("worker", WORKER_SHUTDOWN_MS="500") as worker:
+        # given
+        terminal.run("enqueue", handler)
+        await has_started(terminal)
+
+        # when
+        worker.send(signal.SIGTERM)
+
+        # then
+        assert worker.wait() == 0
+        assert LEFT_BEHIND[handler] in worker.said()
+        assert "Traceback" not in worker.said()
+        assert "was destroyed" not in worker.said()
     assert state(terminal, "1") == "waiting"
 
 

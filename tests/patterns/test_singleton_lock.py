@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
-from jobqueue.queue import Queue
+from jobqueue.queue import Lock, Queue
 from jobqueue.worker import renewer
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, working
@@ -16,9 +16,9 @@ from tests.support.eventually import eventually
 from tests.support.foreign import has_ended
 
 
-async def take(queue: Queue, job_id: str, token: str) -> locks.Acquired:
+async def take(queue: Queue, job_id: str, token: str) -> Lock:
     lock = await locks.acquire(queue, "clean", job_id, token)
-    assert isinstance(lock, locks.Acquired)
+    assert isinstance(lock, Lock)
     return lock
 
 
@@ -26,7 +26,7 @@ async def test_of_many_who_ask_at_once_exactly_one_wins(settings: MakeSettings) 
     async with App(Registry(), settings()) as app:
         answers = await asyncio.gather(*(locks.acquire(app.queue(), "clean", str(n), f"t{n}") for n in range(50)))
 
-    winners = [answer for answer in answers if isinstance(answer, locks.Acquired)]
+    winners = [answer for answer in answers if isinstance(answer, Lock)]
     assert len(winners) == 1
     assert {answer.holder for answer in answers if isinstance(answer, locks.Busy)} == {winners[0].token[1:]}
 

@@ -1,0 +1,50 @@
+"""Background: a loop that runs beside the rest, with `start`, `stop` and `tick`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+
+from jobqueue.redis.retry import Pause, is_passing
+
+_log = logging.getLogger("jobqueue.background")
+
+
+class Periodic(ABC):
+    """Does `tick` over and over, and rests as long as it says.
+
+    A tick that fails is tried again soon; it never ends the loop. While Redis is away nothing is said here: whoever
+    has a job in hand says it.
+    """
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def tick(self) -> float:
+        """Do it once; returns the seconds to rest."""
+
+    async def start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name=type(self).__name__)
+
+    async def stop(self) -> None:
+        """Returns when it has stopped; twice is fine."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pause = Pause()
+        while True:
+            try:
+                rest_s = await self.tick()
+            except Exception as error:
+                if not is_passing(error):
+                    _log.exception("%s failed; trying again", type(self).__name__)
+                await pause.rest()
+            else:
+                pause.reset()
+                await asyncio.sleep(rest_s)

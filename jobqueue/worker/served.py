@@ -1,0 +1,86 @@
+"""Served: everything that one worker does for one queue, opened, started and stopped together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from uuid import uuid4
+
+from jobqueue.app import App
+from jobqueue.background import Periodic
+from jobqueue.handler import Superseding
+from jobqueue.keys import QueueKeys
+from jobqueue.policy import Policy
+from jobqueue.queue import Claimant, Queue
+from jobqueue.redis.retry import until_answered
+from jobqueue.worker.checks import StalledCheck, VersionCheck
+from jobqueue.worker.executor import Executor, Shared
+from jobqueue.worker.fetcher import Fetcher
+from jobqueue.worker.superseding import MarkPoll, MarkPush, SupersedeWatch
+
+
+@dataclass(frozen=True, slots=True)
+class ServedQueue:
+    """The slots of one queue, and the loops beside them."""
+
+    fetcher: Fetcher
+    executor: Executor
+    background: tuple[Periodic, ...]
+
+    @classmethod
+    async def open(cls, app: App, name: str, worker: str, shared: Shared, opened: AsyncExitStack) -> ServedQueue:
+        """Connect, refuse data of BullMQ 5, write the queue's meta. Waits for Redis as long as it takes.
+
+        The connections are closed with `opened`. Raises: QueueVersionError; InvalidOption for a wrong name.
+        """
+        keys = QueueKeys(app.settings.jobs_prefix, name)
+        client = app.new_client()  # unnamed: Node counts each named connection as a worker
+        opened.push_async_callback(client.close)
+        blocking = app.new_client(keys.client_name(worker))
+        opened.push_async_callback(blocking.close)
+        queue, on_loss = Queue(client, keys), shared.reporter.redis_lost
+        await until_answered(queue.check_version, on_loss)
+        await until_answered(queue.write_meta, on_loss)
+        watch = SupersedeWatch()
+        executor = Executor(queue, shared, watch)
+        fetcher = Fetcher(queue, blocking, executor, shared.reporter, _claimants(app, worker))
+        return cls(fetcher, executor, _background(app, queue, fetcher, watch, shared))
+
+    async def start(self) -> None:
+        for loop in self.background:
+            await loop.start()
+        await self.fetcher.start()
+
+    async def stop_background(self) -> None:
+        """What runs beside the jobs ends after them: until then a newer job may still supersede one."""
+        for loop in self.background:
+            await loop.stop()
+
+
+def _claimants(app: App, worker: str) -> list[Claimant]:
+    """One for each slot; the tokens are this start's alone."""
+    started, settings = uuid4().hex, app.settings
+    return [
+        Claimant(f"{started}:{number}", worker, settings.worker_lock_ms)
+        for number in range(settings.worker_concurrency)
+    ]
+
+
+def _background(
+    app: App, queue: Queue, fetcher: Fetcher, watch: SupersedeWatch, shared: Shared
+) -> tuple[Periodic, ...]:
+    handlers = tuple(app.registry)
+    checks = (
+        StalledCheck(
+            queue,
+            shared.reporter,
+            fetcher.wake,
+            interval_ms=app.settings.worker_stalled_ms,
+            max_claims=max((handler.policy.max_claims for handler in handlers), default=Policy().max_claims),
+        ),
+        VersionCheck(queue, fetcher.hold),
+    )
+    if not any(isinstance(handler.pattern, Superseding) for handler in handlers):
+        return checks
+    push = MarkPush(queue, watch, lambda on_push: app.new_client(on_push=on_push))
+    return (*checks, MarkPoll(queue, watch), push)
