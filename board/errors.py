@@ -16,6 +16,7 @@ from board.paths import Links, route_path
 from board.render import Renderer
 from board.serialize import Json
 from jobqueue.errors import (
+    DatabaseUnavailable,
     InvalidOption,
     InvalidPayload,
     JobNotFound,
@@ -28,10 +29,8 @@ from jobqueue.errors import (
     RedisUnavailable,
     UnknownHandler,
 )
+from jobqueue.redis.retry import is_passing
 
-_AWAY: Final = frozenset(
-    {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "OOM", "MISCONF", "NOREPLICAS"}
-)
 _OF_STATUS: Final = {
     404: ("not_found", "there is nothing at this address"),
     405: ("method_not_allowed", "this address does not take that method"),
@@ -96,9 +95,9 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return Problem(409, "queue_version", str(error))
         case OutcomeUnknown():
             return Problem(503, "outcome_unknown", str(error))
-        case RedisUnavailable():
+        case RedisUnavailable() | DatabaseUnavailable():
             return Problem(503, "unavailable", str(error))
-        case RedisReplyError() if error.code in _AWAY:
+        case RedisReplyError() if is_passing(error):
             return Problem(503, "unavailable", f"Redis cannot serve this now: {error}")
         case _:
             return UNEXPECTED

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from board.errors import UNEXPECTED, Errors
@@ -55,6 +56,8 @@ class Frame:
 
         try:
             await self._app(scope, receive, send_framed)
+        except ClientDisconnect:
+            _log.info("%s %r: the client has hung up (request %s)", scope["method"], scope["path"], identity)
         except Exception:
             _log.exception("%s %r failed (request %s)", scope["method"], scope["path"], identity)
             if has_started:

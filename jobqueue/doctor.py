@@ -42,11 +42,11 @@ class Check:
     advice: str | None = None
 
 
-async def examine(app: App, version_locations: Sequence[Path]) -> list[Check]:
+async def examine(app: App, version_locations: Sequence[Path], *, max_scanned: int = MAX_SCANNED) -> list[Check]:
     """Every check, in the order in which to mend things. Never raises for what it looks for."""
     checks = [_check_python(), *_check_packages()]
     try:
-        checks += await _examine_redis(app)
+        checks += await _examine_redis(app, max_scanned)
     except RedisError as error:
         advice = "Start Redis, or set REDIS_URL to where it is."
         checks.append(Check("redis", "error", str(error), advice))
@@ -92,7 +92,7 @@ def _needed(requirements: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 # Redis
 
 
-async def _examine_redis(app: App) -> list[Check]:
+async def _examine_redis(app: App, max_scanned: int) -> list[Check]:
     client = app.client
     info = _parse_info(await client.call("INFO"))
     checks = [
@@ -104,7 +104,7 @@ async def _examine_redis(app: App) -> list[Check]:
     ]
     for name in app.queue_names():
         queue = app.queue(name)
-        checks += [await _check_queue_version(queue), await _check_orphans(queue)]
+        checks += [await _check_queue_version(queue), await _check_orphans(queue, max_scanned)]
     return checks
 
 
@@ -165,26 +165,29 @@ async def _check_queue_version(queue: Queue) -> Check:
     return Check(name, "ok", "holds no BullMQ 5 data")
 
 
-async def _check_orphans(queue: Queue) -> Check:
+async def _check_orphans(queue: Queue, max_scanned: int) -> Check:
     """Keys of ours that have lost their owner: a lane or a mark without its job, anything without an end."""
     name = f"own keys of {queue.name}"
-    seen, orphans = 0, list[str]()
-    async for batch in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*"):
+    seen, orphans, cursor = 0, list[str](), "0"
+    async for cursor, batch in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*", max_scanned):
         seen += len(batch)
         lost = await asyncio.gather(*(_is_orphan(queue, key) for key in batch))
         orphans += [key for key, is_lost in zip(batch, lost, strict=True) if is_lost]
+    in_part = "" if cursor == "0" else f" (found among {max_scanned} keys; Redis holds more)"
     if not orphans:
-        return Check(name, "ok", f"{seen}, none without an owner")
-    detail = f"{len(orphans)} of {seen} have no owner: {', '.join(orphans[:3])}{', …' if len(orphans) > 3 else ''}"
+        return Check(name, "ok", f"{seen}, none without an owner{in_part}")
+    some = f"{', '.join(orphans[:3])}{', …' if len(orphans) > 3 else ''}"
+    detail = f"{len(orphans)} of {seen} have no owner: {some}{in_part}"
     advice = "Delete them with UNLINK while no worker runs; those with a TTL also end by themselves."
     return Check(name, "warning", detail, advice)
 
 
-async def _scan(client: Client, pattern: str) -> AsyncIterator[list[str]]:
+async def _scan(client: Client, pattern: str, max_scanned: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """Batches of keys, each with the cursor after it; the last one is not "0" where there was more than that."""
     cursor = "0"
-    for _ in range(MAX_SCANNED // _SCAN_COUNT):
+    for _ in range(max(1, max_scanned // _SCAN_COUNT)):
         cursor, keys = await client.call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-        yield keys
+        yield cursor, keys
         if cursor == "0":
             return
 

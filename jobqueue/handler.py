@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
 
@@ -29,7 +29,7 @@ PayloadFunction: TypeAlias = Callable[[Any], str]
 class Plain:
     """No pattern: every job runs."""
 
-    word: Final = "plain"
+    word: ClassVar[str] = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Singleton:
 
     key: PayloadFunction | None = None
     on_busy: OnBusy = "skip"
-    word: Final = "singleton"
+    word: ClassVar[str] = "singleton"
 
     def identity_of(self, name: str, payload: Any) -> str:
         """What all runs of the handler `name` with such a payload share: one lock.
@@ -53,7 +53,7 @@ class Superseding:
     """A newer job with the same key stops the older one."""
 
     dedupe_key: PayloadFunction
-    word: Final = "superseding"
+    word: ClassVar[str] = "superseding"
 
     def key_of(self, payload: Any) -> str:
         """Raises: ValueError where the function raises or gives no usable text."""

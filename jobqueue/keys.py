@@ -75,5 +75,5 @@ class QueueKeys:
         return f"{self.base}job:fence:{identity}"
 
     def signals(self) -> str:
-        """channel: `superseded <jobId>` is published here the moment that it happens."""
+        """channel: `superseded`, job id and newer id, a line each, the moment that it happens."""
         return f"{self.base}job:signals"

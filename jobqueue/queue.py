@@ -107,7 +107,7 @@ class Finished:
 
 
 class Queue:
-    """One queue. Concurrency: every method is atomic in Redis; none is repeated by itself.
+    """One queue. Concurrency: every transition is atomic in Redis; none is repeated by itself.
 
     Raises: RedisUnavailable, ConnectionLost and RedisReplyError of the client, beside what a method names.
     """
@@ -179,11 +179,9 @@ class Queue:
         reply = await self.client.run(own("heldBy"), [self.keys.of("active")], [self.keys.base, token])
         return wire.decode_fetched(reply)
 
-    async def extend_locks(self, held: Mapping[str, str], lock_ms: int) -> Sequence[str]:
-        """Renew the locks of job id → token; returns the ids whose lock was lost. Source: extendLocks."""
-        args = (self.keys.base, wire.pack(list(held.values())), wire.pack(list(held)), lock_ms)
-        lost: list[str] = await self.client.run(shipped("extendLocks"), [self.keys.of("stalled")], args)
-        return lost
+    async def mark_ready(self) -> None:
+        """Leave the marker that wakes a waiting worker, as every shipped add does."""
+        await self.client.call("ZADD", self._marker, 0, "0")
 
     async def move_stalled(self, max_stalled: int, interval_ms: int) -> Sequence[str]:
         """Put active jobs without a lock back to waiting; returns their ids. Source: moveStalledJobsToWait."""

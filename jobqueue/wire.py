@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgpack
 
@@ -23,6 +23,8 @@ from jobqueue.job import (
     fixed,
 )
 from jobqueue.policy import Policy
+
+T = TypeVar("T")
 
 _TYPES = frozenset(get_args(JobType))
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
@@ -251,7 +253,7 @@ def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
     )
 
 
-def _decode(fields: Mapping[str, str], name: str, decode: Any, default: str) -> Any:
+def _decode(fields: Mapping[str, str], name: str, decode: Callable[[str], T], default: str) -> T:
     text = fields.get(name) or default
     try:
         return decode(text)

@@ -36,6 +36,16 @@ async def test_queues_are_the_registrys_and_those_that_redis_knows(app: App, ins
     assert [queue.name for queue in await inspector.queues()] == ["jobs", "notes", "other"]
 
 
+async def test_a_foreign_queue_whose_name_cannot_be_ours_is_passed_over(app: App, inspector: Inspector) -> None:
+    """BullMQ's documents put braces around a queue's name for Redis Cluster; one such made every page an error."""
+    await app.client.call("HSET", f"{app.settings.jobs_prefix}:{{mails}}:meta", "version", "bullmq:6.7.0")
+    await app.queue("other").write_meta()
+    assert [queue.name for queue in await inspector.queues()] == ["jobs", "notes", "other"]
+    assert not await inspector.has_queue("{mails}")
+    with pytest.raises(InvalidOption, match="braces"):
+        await inspector.queue("{mails}")
+
+
 async def test_a_queue_that_was_removed_is_no_longer_listed(app: App, inspector: Inspector) -> None:
     await app.queue("other").write_meta()
     assert await inspector.has_queue("other")

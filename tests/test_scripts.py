@@ -23,6 +23,7 @@ AROUND = [
     *(("addOnce", name) for name in ("addStandardJob", "addDelayedJob", "addPrioritizedJob")),
     *(("addSuperseding", name) for name in ("addStandardJob", "addDelayedJob", "addPrioritizedJob")),
     ("finishInLane", "moveToFinished"),
+    *(("givingLockBack", name) for name in ("moveToFinished", "moveToDelayed", "retryJob", "moveJobFromActiveToWait")),
 ]
 SHIPPED = [
     *("addStandardJob", "addDelayedJob", "addPrioritizedJob", "moveToActive", "moveToFinished", "moveToDelayed"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import sys
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -37,8 +39,20 @@ def one_line(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
+class OutputLost(JobqueueError):
+    """The command did its work, but could not print what came of it."""
+
+
 def say(text: str) -> None:
-    typer.echo(text)
+    """Raises: OutputLost where standard output takes no more (a full disk); a reader that has gone is no fault."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is left in the buffer would fail once more as the interpreter ends, and change the exit status.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputLost(f"cannot write to standard output: {error.strerror}") from error
 
 
 def note(text: str) -> None:
@@ -49,7 +63,7 @@ def note(text: str) -> None:
 def say_json(value: Any) -> None:
     """One JSON document on standard output: indented for a terminal's reader and for `jq` alike."""
     # A foreign job may hold numbers that JSON does not have (1e999).
-    typer.echo(to_json(value, indent=2, inf_nan_mode="null").decode())
+    say(to_json(value, indent=2, inf_nan_mode="null").decode())
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:

@@ -35,7 +35,7 @@ jobqueue dev
 
 jobqueue dev --port 9000 --reload --registry shop.jobs:registry
 
-jobqueue enqueue heartbeat --wait 5      (in another terminal, in the same folder)
+jobqueue enqueue heartbeat --wait 5      # in another terminal, in the same folder
 """
 
 _log = logging.getLogger("jobqueue.dev")

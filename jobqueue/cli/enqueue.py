@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import datetime
-from typing import Annotated, Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 
@@ -13,7 +13,7 @@ from jobqueue.app import App
 from jobqueue.cli.console import note, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.errors import InvalidOption, InvalidPayload, JobFailed, JobqueueError
-from jobqueue.job import Enqueued, EnqueueOptions, exponential
+from jobqueue.job import Backoff, Enqueued, EnqueueOptions, exponential
 
 HELP = """Store a job for the handler NAME, with PAYLOAD as its JSON input.
 
@@ -68,7 +68,7 @@ def enqueue(
         "queue": queue,
     }
     options = cast(EnqueueOptions, {option: value for option, value in asked.items() if value is not None})
-    value = _parse(name, sys.stdin.read() if payload == "-" else payload)
+    value = _parse(name, _read_stdin(name) if payload == "-" else payload)
     app = open_app(load_settings(jobs_registry=registry))
     run(_enqueue(app, name, value, options, wait, as_json))
 
@@ -112,11 +112,20 @@ async def _result(stored: Enqueued, wait_s: float) -> Any:
         raise JobFailed(f"job {stored.job_id} failed: {error}") from error
 
 
+def _read_stdin(handler: str) -> str:
+    stdin: TextIO | None = sys.stdin  # none where the shell has closed it
+    if stdin is None:
+        raise InvalidPayload(handler, {"payload": "cannot be read: standard input is closed"})
+    return stdin.read()
+
+
 def _parse(handler: str, text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse)
     except ValueError as error:
         raise InvalidPayload(handler, {"payload": f"is not JSON: {error}"}) from None
+    except RecursionError:
+        raise InvalidPayload(handler, {"payload": "is nested too deeply"}) from None
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -130,8 +139,7 @@ def _moment(text: str) -> datetime:
         raise InvalidOption("run_at", f"must be like 2030-01-31T09:00:00+01:00, not {text!r}") from None
 
 
-def _backoff(delay_ms: int) -> Any:
-    try:
-        return exponential(delay_ms)
-    except ValueError as error:
-        raise InvalidOption("backoff_ms", str(error)) from error
+def _backoff(delay_ms: int) -> Backoff:
+    if delay_ms < 0:
+        raise InvalidOption("backoff_ms", f"must be 0 or more, not {delay_ms}")
+    return exponential(delay_ms)

@@ -23,7 +23,7 @@ class CannotListen(JobqueueError):
         super().__init__(f"cannot listen on {host}:{port}: {reason}; choose another with {option}")
 
 
-def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
+def listen(host: str, port: int, *, option: str = "--host or --port") -> socket.socket:
     """A listening socket. Raises: CannotListen, naming the address and the option that changes it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

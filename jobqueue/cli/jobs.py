@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from board.serialize import job_json
 from jobqueue.app import App
 from jobqueue.cli.console import one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
@@ -44,7 +45,7 @@ def show(
     app = open_app(load_settings(jobs_registry=registry))
     view = run(_read(app, queue or app.settings.jobs_queue, job_id))
     if as_json:
-        say_json(_as_json(view))
+        say_json(job_json(view))
     else:
         for line in _as_lines(view):
             say(line)
@@ -53,31 +54,6 @@ def show(
 async def _read(app: App, queue: str, job_id: str) -> JobView:
     async with app:
         return await Inspector(app).job(queue, job_id)
-
-
-def _as_json(view: JobView) -> dict[str, Any]:
-    """The job as the admin routes give it, and its log."""
-    shown: dict[str, Any] = {"jobId": view.id, "queue": view.queue, "state": view.state}
-    if view.job is None:
-        return shown | {"problem": view.problem, "raw": dict(view.raw), "log": list(view.logs)}
-    job = view.job
-    return shown | {
-        "name": job.name,
-        "payload": job.envelope.payload,
-        "result": job.result,
-        "failedReason": job.failed_reason,
-        "attemptsMade": job.attempts_made,
-        "attempts": job.attempts,
-        "progress": job.progress,
-        "priority": job.priority,
-        "createdBy": job.envelope.created_by,
-        "enqueuedAt": job.enqueued_at_ms,
-        "runAt": view.run_at_ms,
-        "processedAt": job.processed_at_ms,
-        "finishedAt": job.finished_at_ms,
-        "stacktrace": list(job.stacktrace),
-        "log": list(view.logs),
-    }
 
 
 def _as_lines(view: JobView) -> Iterator[str]:

@@ -224,6 +224,8 @@ class Fetcher:
                 await self._unblock()
                 await asyncio.wait({call}, timeout=_UNBLOCK_AGAIN_S)
             popped = await call
+            if popped and self._stopping:
+                await self._queue.mark_ready()  # this worker takes nothing more; the marker is another's to see
         except Exception as error:
             if not is_passing(error):
                 raise

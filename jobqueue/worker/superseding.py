@@ -87,7 +87,8 @@ class MarkPush(Periodic):
         await self._subscriber.close()
 
     def _take(self, push: Sequence[str]) -> None:
-        kind, _, rest = push[2].partition(" ")
-        if kind == "superseded":
-            job_id, _, by = rest.rpartition(" ")
-            self._watch.tell(job_id, by)
+        match push[2].split("\n"):
+            case ["superseded", job_id, by]:
+                self._watch.tell(job_id, by)
+            case _:
+                return

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.types import Message, Scope
 
 from board import create_app
+from board.errors import problem_of
 from jobqueue.app import App
+from jobqueue.errors import DatabaseUnavailable
 from tests.board.support import REGISTRY, client_of
 from tests.conftest import MakeSettings
 
@@ -92,6 +95,42 @@ async def test_an_unexpected_error_is_logged_and_answered_without_its_details(
     assert [record.levelno for record in caplog.records].count(logging.ERROR) == 2
 
 
+def test_a_database_away_is_a_503() -> None:
+    """It was a 500 that named no cause."""
+    problem = problem_of(DatabaseUnavailable("db:5432", "connection refused"))
+    assert (problem.status, problem.error) == (503, "unavailable")
+
+
+async def test_a_client_that_hangs_up_is_no_failure(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    # given: a client that announces a body, and goes
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"10")]
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/api/admin/job",
+        "raw_path": b"/api/admin/job",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    # when
+    await create_app(app)(scope, receive, send)
+
+    # then
+    assert sent == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 # Health
 
 
@@ -111,13 +150,15 @@ async def test_readyz_asks_redis_and_the_database(app: App) -> None:
         asked.append("database")
 
     async with client_of(create_app(app, database_ready=database_ready)) as client:
-        assert (await client.get("/readyz")).status_code == 200
+        answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"data": {"status": "ok", "redis": "ok", "database": "ok"}}
     assert asked == ["database"]
 
 
 async def test_readyz_is_a_503_that_names_no_address(refusing_database: httpx.AsyncClient) -> None:
     answer = await refusing_database.get("/readyz")
     assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
-    assert "the database" in answer.json()["message"]
+    assert answer.json()["message"] == "not ready: database cannot be reached"
     assert "10.0.0.7" not in answer.text
     assert (await refusing_database.get("/healthz")).status_code == 200

@@ -37,6 +37,18 @@ class Terminal:
             check=False,
         )
 
+    def run_in_shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """`jobqueue` and the rest of the line, with what a shell can do to its streams."""
+        return subprocess.run(
+            ["sh", "-c", f"exec {JOBQUEUE} {line}"],
+            cwd=self.folder,
+            env=self._environment({}),
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+
     @contextmanager
     def running(self, *words: str, **changes: str) -> Generator[Running]:
         """A server for the length of the block; it is killed there if it still runs."""

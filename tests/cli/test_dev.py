@@ -13,7 +13,7 @@ import psutil
 
 from tests.cli.conftest import SHOP
 from tests.cli.terminal import Running, Terminal, survivors
-from tests.cli.test_worker import DEADLINE_S, has_said, has_started, state, status_of
+from tests.cli.test_worker import DEADLINE_S, has_said, has_started, keep_sending, state, status_of
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
@@ -116,6 +116,26 @@ async def test_ctrl_c_waits_for_the_active_job_and_a_second_one_does_not(bare_te
     with dev(bare_terminal, port, *SHOP_REGISTRY):
         await is_up(port)
         assert state(bare_terminal, "long") in ("waiting", "active"), "it went back to the queue"
+
+
+async def test_a_handler_that_never_ends_and_signals_that_never_end_leave_a_good_exit(
+    bare_terminal: Terminal, port: int
+) -> None:
+    with dev(bare_terminal, port, *SHOP_REGISTRY, WORKER_SHUTDOWN_MS="500") as server:
+        # given
+        await is_up(port)
+        bare_terminal.run("enqueue", "stubborn")
+        await has_started(bare_terminal)
+        family = server.family()
+
+        # when
+        await keep_sending(server, signal.SIGINT)
+
+        # then
+        assert server.wait() == 0
+        assert survivors(family) == []
+        assert "stopped; the data stay" in server.said()
+        assert not (bare_terminal.folder / ".jobqueue" / "env").exists()
 
 
 async def test_a_killed_dev_server_takes_its_children_with_it(bare_terminal: Terminal, port: int) -> None:

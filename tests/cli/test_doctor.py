@@ -98,6 +98,26 @@ async def test_a_key_of_ours_without_an_owner_is_a_warning(
     assert whole in check.detail
 
 
+async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(
+    settings: MakeSettings, own_redis: RedisServer
+) -> None:
+    # given more keys than are looked at
+    async with own_redis.client() as redis:
+        await redis.mset({f"foreign:{number}": "" for number in range(3_000)})
+
+    # when
+    async with App(settings=settings(redis_url=own_redis.url)) as app:
+        whole, part = [
+            next(check for check in await examine(app, [FOLDER], max_scanned=most) if check.name == "own keys of jobs")
+            for most in (100_000, 1_000)
+        ]
+
+    # then
+    assert (whole.status, part.status) == ("ok", "ok")
+    assert "Redis holds more" not in whole.detail
+    assert "found among 1000 keys; Redis holds more" in part.detail
+
+
 async def test_keys_that_have_an_owner_are_in_order(settings: MakeSettings, redis: Redis, prefix: str) -> None:
     # given
     await redis.hset(f"{prefix}:jobs:7", "name", "sync")

@@ -19,8 +19,8 @@ async def test_a_job_is_stored_and_its_id_printed(terminal: Terminal, redis: Red
     done = terminal.run("enqueue", "order", '{"number": 7}', "--attempts", "9")
 
     # then
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "enqueued order as job 1 in queue jobs\n"
+    assert (done.returncode, done.stdout) == (0, "1\n"), "what id=$(jobqueue enqueue …) takes"
+    assert done.stderr == "enqueued order as job 1 in queue jobs\n"
     data = await redis.hget(f"{prefix}:jobs:1", "data")
     assert json.loads(data or "")["payload"]["number"] == 7
 
@@ -42,8 +42,8 @@ def test_a_second_job_of_one_id_is_said_not_to_be_stored(terminal: Terminal) -> 
     done = terminal.run(*words)
 
     # then
-    assert done.returncode == 0
-    assert done.stdout == "job nightly is in queue jobs already; nothing was stored\n"
+    assert (done.returncode, done.stdout) == (0, "nightly\n")
+    assert done.stderr == "job nightly is in queue jobs already; nothing was stored\n"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_second_job_of_one_id_is_said_not_to_be_stored(terminal: Terminal) -> 
         (("refuse", "--delay-ms", "1", "--run-at", "2099-01-01T00:00:00Z"), "run_at"),
         (("refuse", "--run-at", "tomorrow"), "run_at"),
         (("refuse", "--run-at", "2099-01-01T00:00:00"), "run_at"),
-        (("refuse", "--backoff-ms", "-1"), "backoff"),
+        (("refuse", "--backoff-ms", "-1"), "backoff_ms: must be 0 or more, not -1"),
         (("refuse", "--job-id", "1234"), "job_id"),
         (("refuse", "--queue", "a:b"), "queue"),
     ],
@@ -73,6 +73,29 @@ async def test_bad_input_is_named_before_anything_is_written(
     assert named in done.stderr
     assert done.stderr.count("\n") == 1, "one line"
     assert await redis.keys(f"{prefix}:*") == []
+
+
+def test_a_payload_nested_too_deeply_is_named(terminal: Terminal) -> None:
+    # when
+    done = terminal.run("enqueue", "order", "-", typed="[" * 200_000)
+
+    # then
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "nested too deeply" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "named"),
+    [("<&-", 2, "standard input is closed"), (">/dev/full", 1, "standard output: No space left")],
+)
+def test_a_stream_that_cannot_be_used_is_named(terminal: Terminal, redirection: str, status: int, named: str) -> None:
+    # when
+    done = terminal.run_in_shell(f"enqueue refuse - {redirection}" if status == 2 else f"enqueue refuse {redirection}")
+
+    # then
+    assert done.returncode == status
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_redis_away_is_told_soon_with_its_address(terminal: Terminal) -> None:
@@ -93,10 +116,12 @@ def test_redis_away_is_told_soon_with_its_address(terminal: Terminal) -> None:
 def test_waiting_prints_the_result_or_the_failure(terminal: Terminal) -> None:
     with terminal.running("worker"):
         # when
+        plain = terminal.run("enqueue", "order", '{"number": 2}', "--wait", "30")
         good = terminal.run("enqueue", "order", '{"number": 3}', "--wait", "30", "--json")
         bad = terminal.run("enqueue", "refuse", "--wait", "30")
 
     # then
+    assert (plain.returncode, plain.stdout) == (0, '"sent 2"\n')
     assert (good.returncode, json.loads(good.stdout)["result"]) == (0, "sent 3")
     assert bad.returncode == 1
     assert "out of stock" in bad.stderr
@@ -107,8 +132,8 @@ def test_waiting_ends_while_the_job_goes_on(terminal: Terminal) -> None:
     done = terminal.run("enqueue", "refuse", "--wait", "0.1")
 
     # then
-    assert done.returncode == 1
-    assert done.stdout.startswith("enqueued refuse as job 1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("enqueued refuse as job 1")
     assert "has not finished within 0.1 s" in done.stderr
 
 
@@ -140,7 +165,7 @@ def test_a_job_is_shown_with_its_log_and_without_its_secrets(terminal: Terminal)
 
     # then
     assert (view["state"], view["result"], view["payload"]["number"]) == ("completed", "sent 3", 3)
-    assert any("packing 3" in line for line in view["log"])
+    assert any("packing 3" in line for line in view["logs"])
     assert "packing 3" in text
     assert "4111" not in text + json.dumps(view)
 

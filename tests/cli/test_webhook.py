@@ -56,6 +56,18 @@ def test_a_subscription_is_added_and_listed(upgraded: Terminal) -> None:
     assert added["id"] in upgraded.run("webhook", "list").stdout, "nothing is cut in a pipe"
 
 
+def test_adding_prints_the_id_alone_and_says_the_rest_beside(upgraded: Terminal) -> None:
+    """`id=$(jobqueue webhook add …)` took a sentence."""
+    # when
+    added = upgraded.run("webhook", "add", "--model", "order", "--url", URL, "--new-secret")
+
+    # then
+    (stored,) = json.loads(upgraded.run("webhook", "list", "--json").stdout)
+    assert added.stdout == f"{stored['id']}\n"
+    assert f"changes of order go to {URL}" in added.stderr
+    assert "whsec_" in added.stderr
+
+
 def test_a_new_secret_is_shown_once(upgraded: Terminal) -> None:
     # when
     added = upgraded.run("webhook", "add", "--model", "order", "--url", URL, "--new-secret", "--json")

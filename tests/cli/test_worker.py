@@ -19,7 +19,7 @@ DEADLINE_S = 40.0
 LEFT_BEHIND = {
     "stubborn": "ends without stubborn:1, still at work",
     "deaf": "left behind: deaf (1)",
-    "threaded": "ends without asyncio_0, still at work",
+    "threaded": "ends without uvloop_0, still at work",
 }
 
 
@@ -31,6 +31,16 @@ async def has_started(terminal: Terminal) -> None:
 
 async def has_said(server: Running, words: str, times: int = 1) -> None:
     await eventually(lambda: server.has_said(words, times), DEADLINE_S)
+
+
+async def keep_sending(server: Running, number: signal.Signals) -> None:
+    """Until it has ended, as an impatient person or supervisor does."""
+
+    def has_ended() -> bool:
+        server.send(number)
+        return server.status() is not None
+
+    await eventually(has_ended, DEADLINE_S)
 
 
 def state(terminal: Terminal, job_id: str) -> str:
@@ -84,12 +94,8 @@ async def test_signals_in_the_last_moments_do_not_change_the_exit_status(
         # given
         await has_said(worker, "serves jobs")
 
-        # when someone keeps on pressing
-        async def has_ended_under_fire() -> bool:
-            worker.send(number)
-            return worker.status() is not None
-
-        await eventually(has_ended_under_fire, DEADLINE_S)
+        # when
+        await keep_sending(worker, number)
 
         # then
         assert worker.wait() == 0
@@ -159,6 +165,7 @@ async def test_health_tells_a_worker_that_lives_from_one_that_is_ready(
         # given
         ready, healthy = f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/healthz"
         await eventually(lambda: status_of(ready) == 200, DEADLINE_S)
+        assert httpx.get(ready).json() == {"data": {"status": "ok", "redis": "ok", "database": "ok"}}
 
         # when
         own_redis.stop()
@@ -205,7 +212,7 @@ async def test_a_changed_configuration_outside_the_folder_is_seen(terminal: Term
         await has_said(worker, "serves jobs", times=2)
 
 
-async def test_the_board_is_served_until_ctrl_c(terminal: Terminal, port: int) -> None:
+async def test_the_board_is_served_until_ctrl_c_however_often_that_is_pressed(terminal: Terminal, port: int) -> None:
     # given
     terminal.run("db", "upgrade")
     with terminal.running("serve", "--port", str(port), ENVIRONMENT="local") as server:
@@ -213,7 +220,7 @@ async def test_the_board_is_served_until_ctrl_c(terminal: Terminal, port: int) -
         assert status_of(f"http://127.0.0.1:{port}/bullBoard") in (200, 307)
 
         # when
-        server.press_ctrl_c()
+        await keep_sending(server, signal.SIGINT)
 
         # then
         assert server.wait() == 0

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from jobqueue.errors import ConnectionLost, RedisReplyError, RedisUnavailable, SettingsError
+from jobqueue.errors import ClientClosed, ConnectionLost, RedisReplyError, RedisUnavailable, SettingsError
 from jobqueue.redis.client import Client, PushListener, Timeouts
 from jobqueue.redis.url import Endpoint
 from jobqueue.scripts import Script
@@ -152,7 +152,7 @@ async def test_a_closed_client_refuses_calls_and_may_be_closed_twice(redis_url: 
     await client.close()
     await client.close()
 
-    with pytest.raises(RedisUnavailable, match="the client is closed"):
+    with pytest.raises(ClientClosed, match="closed by its owner"):
         await client.call("PING")
 
 

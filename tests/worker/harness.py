@@ -16,6 +16,7 @@ from jobqueue.events import Event, EventName
 from jobqueue.handler import Handler
 from jobqueue.job import Job
 from jobqueue.keys import QueueKeys
+from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 from jobqueue.worker import Worker
@@ -46,7 +47,7 @@ async def end_of(app: App, job_id: str, deadline_s: float = 10.0) -> tuple[str, 
     """Wait until the job has ended; returns its state and its result's JSON or its reason."""
 
     async def ended() -> tuple[str, str | None] | None:
-        state, value = await app.queue().outcome(job_id)
+        state, value = await until_answered(lambda: app.queue().outcome(job_id))
         return (state, value) if state in ("completed", "failed") else None
 
     return await eventually(ended, deadline_s)

@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, JobFailed, JobNotFound, Registry, make_job
+from jobqueue.errors import ClientClosed
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -136,5 +137,5 @@ async def test_closing_the_app_ends_the_waiting(settings: MakeSettings) -> None:
 
     await app.close()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(ClientClosed, match="the app was closed"):
         await asyncio.wait_for(waiting, 5)
