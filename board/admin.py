@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,8 +17,7 @@ from board.errors import Problem, Refused, invalid
 from board.paths import segment
 from board.serialize import Json, enqueued_json, handler_json, job_json
 from jobqueue.app import App
-from jobqueue.enqueue import field_errors
-from jobqueue.errors import InvalidOption, InvalidPayload, RedisError
+from jobqueue.errors import InvalidOption, RedisError
 from jobqueue.handler import Handler
 from jobqueue.inspector import Inspector
 from jobqueue.job import Enqueued, EnqueueOptions
@@ -64,10 +61,9 @@ class _Admin:
         handler, payload = self._handler(body), body.get("payload")
         options = read_options(body.get("options"))
         queue = options.get("queue") or handler.policy.queue or self.app.settings.jobs_queue
-        valid = _validate(handler, payload)
         try:
             await self.inspector.check_version(queue)
-            enqueued = await self.app.enqueue_job(handler, valid, **options)
+            enqueued = await self.app.enqueue_job(handler.name, payload, **options)
         except InvalidOption as error:
             name = f"options.{_OPTION_OF.get(error.field, error.field)}"
             raise invalid({name: str(error).removeprefix(f"{error.field}: ")}) from error
@@ -104,18 +100,6 @@ class _Admin:
             return await self.inspector.enqueued_at_ms(enqueued.queue, enqueued.job_id)
         except RedisError:
             return None
-
-
-def _validate(handler: Handler[Any], payload: Any) -> Any:
-    """The payload as the handler's type, by the rules of JSON: a strict date is a text there."""
-    if handler.payload is None:
-        return payload
-    try:
-        return handler.payload.validate_json(json.dumps(payload, allow_nan=False))
-    except ValidationError as error:
-        raise InvalidPayload(handler.name, field_errors(error)) from error
-    except ValueError as error:
-        raise InvalidPayload(handler.name, {"payload": f"is not JSON: {error}"}) from error
 
 
 # The body

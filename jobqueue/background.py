@@ -22,8 +22,8 @@ class Periodic(ABC):
         self._task: asyncio.Task[None] | None = None
 
     @abstractmethod
-    async def tick(self) -> float:
-        """Do it once; returns the seconds to rest."""
+    async def tick(self) -> float | None:
+        """Do it once; returns the seconds to rest, or None where there is nothing left to do."""
 
     async def start(self) -> None:
         if self._task is None:
@@ -46,5 +46,8 @@ class Periodic(ABC):
                     _log.exception("%s failed; trying again", type(self).__name__)
                 await pause.rest()
             else:
+                if rest_s is None:
+                    self._task = None
+                    return
                 pause.reset()
                 await asyncio.sleep(rest_s)

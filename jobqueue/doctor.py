@@ -168,12 +168,12 @@ async def _check_queue_version(queue: Queue) -> Check:
 async def _check_orphans(queue: Queue, max_scanned: int) -> Check:
     """Keys of ours that have lost their owner: a lane or a mark without its job, anything without an end."""
     name = f"own keys of {queue.name}"
-    seen, orphans, cursor = 0, list[str](), "0"
-    async for cursor, batch in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*", max_scanned):
-        seen += len(batch)
+    seen, orphans, is_whole = 0, list[str](), False
+    async for batch, is_last in _scan(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*", max_scanned):
+        seen, is_whole = seen + len(batch), is_last
         lost = await asyncio.gather(*(_is_orphan(queue, key) for key in batch))
         orphans += [key for key, is_lost in zip(batch, lost, strict=True) if is_lost]
-    in_part = "" if cursor == "0" else f" (found among {max_scanned} keys; Redis holds more)"
+    in_part = "" if is_whole else f" (found among {max_scanned} keys; Redis holds more)"
     if not orphans:
         return Check(name, "ok", f"{seen}, none without an owner{in_part}")
     some = f"{', '.join(orphans[:3])}{', …' if len(orphans) > 3 else ''}"
@@ -182,12 +182,12 @@ async def _check_orphans(queue: Queue, max_scanned: int) -> Check:
     return Check(name, "warning", detail, advice)
 
 
-async def _scan(client: Client, pattern: str, max_scanned: int) -> AsyncIterator[tuple[str, list[str]]]:
-    """Batches of keys, each with the cursor after it; the last one is not "0" where there was more than that."""
+async def _scan(client: Client, pattern: str, max_scanned: int) -> AsyncIterator[tuple[list[str], bool]]:
+    """Batches of keys; True beside the last of all, which is not reached where Redis holds more than `max_scanned`."""
     cursor = "0"
     for _ in range(max(1, max_scanned // _SCAN_COUNT)):
         cursor, keys = await client.call("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
-        yield cursor, keys
+        yield keys, cursor == "0"
         if cursor == "0":
             return
 

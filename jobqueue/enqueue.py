@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeAlias, cast
 
-from pydantic import ValidationError
-
 from jobqueue import encoding, wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
@@ -67,7 +65,7 @@ class Enqueuer:
             raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
         results: list[Enqueued] = []
         for batch in _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple)):
-            results += await asyncio.gather(*map(self._add, batch))
+            results += _all_or_raise(await asyncio.gather(*map(self._add, batch), return_exceptions=True), results)
         return results
 
     def encode(
@@ -152,6 +150,16 @@ def _pair(item: object) -> Item:
     return pair
 
 
+def _all_or_raise(answers: list[Enqueued | BaseException], before: list[Enqueued]) -> list[Enqueued]:
+    """Raises: the first error, with a note of how many jobs were stored all the same."""
+    stored = [answer for answer in answers if isinstance(answer, Enqueued)]
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            answer.add_note(f"{len(before) + len(stored)} jobs were stored before or beside this one")
+            raise answer
+    return stored
+
+
 def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
     source = iter(list(jobs)) if whole else jobs
     while batch := list(islice(source, BATCH)):
@@ -160,37 +168,12 @@ def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
 
 def _validate(handler: Handler[Any], payload: Any, *, as_json: bool) -> Any:
     """A payload for a handler that is only named may be JSON, which strict types read differently."""
-    if handler.payload is None:
-        if payload is not None:
-            raise InvalidPayload(handler.name, {"payload": f"this handler takes none, not {type(payload).__name__}"})
-        return None
     try:
-        return handler.payload.validate_python(payload)
-    except ValidationError as error:
-        if as_json and _is_json(payload):
-            return _validate_json(handler, payload)
-        raise InvalidPayload(handler.name, field_errors(error)) from error
-
-
-def _is_json(payload: Any) -> bool:
-    return isinstance(payload, dict | list | str | int | float | bool | None)
-
-
-def _validate_json(handler: Handler[Any], payload: Any) -> Any:
-    try:
-        return None if handler.payload is None else handler.payload.validate_json(encoding.encode_json(payload))
-    except ValidationError as error:
-        raise InvalidPayload(handler.name, field_errors(error)) from error
-    except ValueError as error:
-        raise InvalidPayload(handler.name, {"payload": f"is not JSON: {error}"}) from error
-
-
-def field_errors(error: ValidationError) -> dict[str, str]:
-    """What is wrong, by dotted path: {"payload.resource_id": "Field required"}."""
-    return {
-        ".".join(["payload", *map(str, one["loc"])]): one["msg"]
-        for one in error.errors(include_url=False, include_input=False, include_context=False)
-    }
+        return handler.validate(payload)
+    except InvalidPayload:
+        if not as_json or handler.payload is None or not isinstance(payload, dict | list | str | int | float | bool):
+            raise
+        return handler.validate_json(payload)
 
 
 def _dedupe_key(handler: Handler[Any], payload: Any) -> str | None:

@@ -71,8 +71,8 @@ class InvalidPayload(EnqueueError):
     """
 
     def __init__(self, handler: str, field_errors: dict[str, str]) -> None:
-        details = "; ".join(f"{field}: {problem}" for field, problem in field_errors.items())
-        super().__init__(f"payload of {handler!r} is not valid: {details}")
+        self.details = "; ".join(f"{field}: {problem}" for field, problem in field_errors.items())
+        super().__init__(f"payload of {handler!r} is not valid: {self.details}")
         self.handler = handler
         self.field = next(iter(field_errors), "payload")
         self.field_errors = field_errors

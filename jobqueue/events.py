@@ -24,7 +24,6 @@ EventName = Literal[
     "job.fenced",
     "job.stalled",
     "redis.lost",
-    "redis.restored",
 ]
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
 
-from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
+from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
-from jobqueue.errors import DefinitionError
+from jobqueue.encoding import encode_json
+from jobqueue.errors import DefinitionError, InvalidPayload
 from jobqueue.policy import Policy
 
 MAX_KEY_LENGTH: Final = 1_000
@@ -94,6 +95,33 @@ class Handler(Generic[P]):
     def is_async(self) -> bool:
         return inspect.iscoroutinefunction(self.function)
 
+    def validate(self, payload: Any) -> Any:
+        """A payload that a caller passed. Raises: InvalidPayload, naming the fields."""
+        if self.payload is None:
+            return self._none(payload)
+        try:
+            return self.payload.validate_python(payload)
+        except ValidationError as error:
+            raise InvalidPayload(self.name, field_errors(error)) from error
+
+    def validate_json(self, payload: Any) -> Any:
+        """A payload that was JSON: strict types take what JSON has for them, and a field goes by either of its names.
+
+        Raises: InvalidPayload, naming the fields.
+        """
+        if self.payload is None:
+            return None
+        try:
+            return self.payload.validate_json(encode_json(payload), by_alias=True, by_name=True)
+        except ValidationError as error:
+            raise InvalidPayload(self.name, field_errors(error)) from error
+        except ValueError as error:
+            raise InvalidPayload(self.name, {"payload": f"is not JSON: {error}"}) from error
+
+    def _none(self, payload: Any) -> None:
+        if payload is not None:
+            raise InvalidPayload(self.name, {"payload": f"this handler takes none, not {type(payload).__name__}"})
+
     def with_policy(self, **changes: Any) -> Handler[P]:
         """A copy with some fields of its policy changed. Raises: DefinitionError, naming the field."""
         return dataclasses.replace(self, policy=self.policy.replace(**changes)) if changes else self
@@ -134,3 +162,11 @@ def has_secrets(adapter: TypeAdapter[Any] | None) -> bool:
         return '"format": "password"' in json.dumps(adapter.json_schema())
     except PydanticUserError:
         return True
+
+
+def field_errors(error: ValidationError) -> dict[str, str]:
+    """What is wrong, by dotted path: {"payload.resource_id": "Field required"}."""
+    return {
+        ".".join(["payload", *map(str, one["loc"])]): one["msg"]
+        for one in error.errors(include_url=False, include_input=False, include_context=False)
+    }

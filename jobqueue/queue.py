@@ -174,9 +174,10 @@ class Queue:
         reply = await self.client.run(shipped("moveToActive"), [*self._fetch_keys, self._marker], args)
         return wire.decode_fetched(reply)
 
-    async def held_by(self, token: str) -> Fetched:
-        """The active job that a token holds; what a lost answer would have said."""
-        reply = await self.client.run(own("heldBy"), [self.keys.of("active")], [self.keys.base, token])
+    async def held_by(self, token: str, before: str | None = None) -> Fetched:
+        """The active job that a token holds; what a lost answer would have said. `before` is what it held then."""
+        args = (self.keys.base, token, before or "")
+        reply = await self.client.run(own("heldBy"), [self.keys.of("active")], args)
         return wire.decode_fetched(reply)
 
     async def mark_ready(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from jobqueue.redis.client import Client
 from jobqueue.redis.retry import until_answered
 
 _BLOCK_S = 5.0
+_LINGER_S = 10.0
 
 
 class Results:
@@ -54,11 +56,13 @@ class _Listener(Periodic):
         self._queue = queue
         self._client = client
         self._position: str | None = None
+        self._needed_s = 0.0
         self._waiting: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
 
     async def wait_for(self, job_id: str) -> Any:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[job_id].add(outcome)
+        self._needed_s = time.monotonic()
         try:
             await self.start()
             await until_answered(lambda: self._read(job_id))
@@ -68,8 +72,13 @@ class _Listener(Periodic):
             if not self._waiting[job_id]:
                 del self._waiting[job_id]
 
-    async def tick(self) -> float:
-        """Read the next events; where that fails the position is found anew."""
+    async def tick(self) -> float | None:
+        """Read the next events; where that fails the position is found anew. Ends a while after the last waiter."""
+        if self._waiting:
+            self._needed_s = time.monotonic()
+        elif time.monotonic() - self._needed_s > _LINGER_S:
+            self._position = None
+            return None
         position = self._position or await self._subscribe()
         self._position = None
         self._position = await self._next_events(position)
@@ -84,8 +93,7 @@ class _Listener(Periodic):
 
     async def _subscribe(self) -> str:
         last = await self._client.call("XREVRANGE", self._queue.keys.of("events"), "+", "-", "COUNT", 1)
-        for job_id in list(self._waiting):
-            await self._read(job_id)
+        await asyncio.gather(*map(self._read, tuple(self._waiting)))
         return str(last[0][0]) if last else "0-0"
 
     async def _next_events(self, position: str) -> str:

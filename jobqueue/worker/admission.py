@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from jobqueue import encoding, wire
-from jobqueue.enqueue import field_errors
-from jobqueue.errors import MalformedJob
+from jobqueue import wire
+from jobqueue.errors import InvalidPayload, MalformedJob
 from jobqueue.handler import Handler, Superseding
 from jobqueue.job import Envelope, Job
 from jobqueue.policy import Policy
@@ -52,23 +49,12 @@ def admit(job: Job, registry: Registry) -> Admitted | Failed:
         known = ", ".join(registry.names) or "none"
         return Failed(f"unknown handler {job.name!r} (registered here: {known})")
     try:
-        payload = _validate(handler, job.envelope.payload)
+        payload = handler.validate_json(job.envelope.payload)
         return Admitted(job, handler, payload, _lane(job, handler, payload))
-    except ValidationError as error:
-        details = "; ".join(f"{field}: {problem}" for field, problem in field_errors(error).items())
-        return Failed(f"invalid payload: {details}")
+    except InvalidPayload as error:
+        return Failed(f"invalid payload: {error.details}")
     except ValueError as error:
         return Failed(f"invalid payload: {error}")
-
-
-def _validate(handler: Handler[Any], payload: Any) -> Any:
-    """As JSON, so that strict types take what JSON has for them, and by either name of a field that has two.
-
-    Raises: ValidationError, ValueError.
-    """
-    if handler.payload is None:
-        return None
-    return handler.payload.validate_json(encoding.encode_json(payload), by_alias=True, by_name=True)
 
 
 def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:

@@ -18,8 +18,8 @@ from jobqueue.redis.client import Client
 from jobqueue.redis.retry import Pause, is_passing
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.executor import Executor
-from jobqueue.worker.recorder import settle
 from jobqueue.worker.reporter import Reporter
+from jobqueue.worker.settling import settle
 
 _log = logging.getLogger("jobqueue.worker")
 

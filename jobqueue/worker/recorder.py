@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import assert_never
 
-from jobqueue.errors import ConnectionLost, JobNotInState, LockLost
+from jobqueue.errors import JobNotInState, LockLost
 from jobqueue.job import Job, Keep
 from jobqueue.policy import Policy
 from jobqueue.queue import Claimant, Delay, Finish, Finished, Held, Queue
-from jobqueue.redis.retry import Pause, is_passing, until_answered
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.outcomes import (
     Completed,
@@ -26,6 +24,7 @@ from jobqueue.worker.outcomes import (
     failure_fields,
 )
 from jobqueue.worker.reporter import Reporter
+from jobqueue.worker.settling import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,39 +97,3 @@ class Recorder:
                 return Finished(NOTHING)
             case _:
                 assert_never(outcome)
-
-
-async def settle(
-    queue: Queue,
-    token: str,
-    write: Callable[[], Awaitable[Finished]],
-    on_loss: Callable[[Exception], None],
-    job_id: str | None = None,
-) -> Finished:
-    """Make one call that moves jobs under `token`, until Redis has answered it.
-
-    After a lost answer the token tells what happened: it holds the same job as before (nothing did: call again), or
-    another (the answer would have been that one), or none (the call was executed and fetched nothing, or the lock
-    has expired; either way there is nothing left to do).
-    """
-    pause, in_doubt, was_in_doubt = Pause(), False, False
-    while True:
-        try:
-            if in_doubt:
-                held = await queue.held_by(token)
-                if held.job_id != job_id:
-                    return Finished(held)
-                in_doubt = False
-            return await write()
-        except LockLost:
-            if not was_in_doubt:
-                raise
-            # A call before this one may have been executed late: then this is its success, and it may have fetched.
-            return Finished(await until_answered(partial(queue.held_by, token), on_loss))
-        except Exception as error:
-            if not is_passing(error):
-                raise
-            if isinstance(error, ConnectionLost):
-                in_doubt = was_in_doubt = True
-            on_loss(error)
-            await pause.rest()

@@ -98,9 +98,7 @@ async def test_a_key_of_ours_without_an_owner_is_a_warning(
     assert whole in check.detail
 
 
-async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(
-    settings: MakeSettings, own_redis: RedisServer
-) -> None:
+async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(settings: MakeSettings, own_redis: RedisServer) -> None:
     # given more keys than are looked at
     async with own_redis.client() as redis:
         await redis.mset({f"foreign:{number}": "" for number in range(3_000)})

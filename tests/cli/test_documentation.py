@@ -91,7 +91,7 @@ def test_no_place_is_passed_over() -> None:
         ("$ jobqueue webhook add http://localhost:9000/hook --model order", "url"),
         ("$ id=$(jobqueue webhook add --model order)", "url"),
         ("A=b jobqueue serve --prot 80  # a comment", "--prot"),
-        ("jobqueue worker --concurrency none", "none"),
+        ("jobqueue worker --concurrency none", "integer"),
         ("jobqueue webhook remove ID | jq .", "remove"),
     ],
 )

@@ -48,6 +48,11 @@ def state(terminal: Terminal, job_id: str) -> str:
     return found
 
 
+def json_of(url: str) -> object:
+    answer: object = httpx.get(url, timeout=10).json()
+    return answer
+
+
 def status_of(url: str) -> int | None:
     try:
         return httpx.get(url, timeout=10).status_code
@@ -165,7 +170,7 @@ async def test_health_tells_a_worker_that_lives_from_one_that_is_ready(
         # given
         ready, healthy = f"http://127.0.0.1:{port}/readyz", f"http://127.0.0.1:{port}/healthz"
         await eventually(lambda: status_of(ready) == 200, DEADLINE_S)
-        assert httpx.get(ready).json() == {"data": {"status": "ok", "redis": "ok", "database": "ok"}}
+        assert json_of(ready) == {"data": {"status": "ok", "redis": "ok", "database": "ok"}}
 
         # when
         own_redis.stop()
