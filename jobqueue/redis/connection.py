@@ -1,7 +1,7 @@
 """Connection: one socket to Redis with many calls in flight and one write per turn of the event loop.
 
-Answers come in the order of the calls, so a queue of futures is all the bookkeeping there is. Off the hot path the
-project uses redis-py; this exists because the worker's throughput is decided here.
+Answers come in the order of the calls, so a queue of futures is all the bookkeeping there is. It exists because the
+worker's throughput is decided here; URLs, TLS options and the renewer's thread are redis-py's.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
 
 from jobqueue.app import App
 from jobqueue.context import Resources
@@ -43,6 +45,15 @@ class Worker:
         self._stop_requested = asyncio.Event()
         self._urged = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
 
     async def start(self) -> None:
         """Open what the handlers need, refuse queues of BullMQ 5, and begin. Waits for Redis as long as it takes.

@@ -36,14 +36,15 @@ def program() -> TyperGroup:
 PROGRAM = program()
 
 
-def parse(words: list[str]) -> None:
+def parse(words: list[str], group: TyperGroup = PROGRAM) -> None:
     """Raises: what a wrong command, option or value raises; nothing is run."""
-    command, name = PROGRAM, "jobqueue"
-    while isinstance(command, TyperGroup):
-        name, *words = words
-        assert name in command.commands, f"no command {name!r}"
-        command = command.commands[name]
-    command.make_context(name, words)
+    name, *rest = words
+    assert name in group.commands, f"no command {name!r}"
+    command = group.commands[name]
+    if isinstance(command, TyperGroup):
+        parse(rest, command)
+    else:
+        command.make_context(name, rest)
 
 
 def commands_in(text: str) -> list[list[str]]:

@@ -1,0 +1,210 @@
+"""A slot's token outlives its jobs: what is lost under it must reach the job that lost it, and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
+from redis.asyncio import Redis
+
+from jobqueue import JobContext, make_job
+from jobqueue.context import AbortReason
+from jobqueue.events import Event
+from jobqueue.job import Envelope, Job
+from jobqueue.keys import QueueKeys
+from jobqueue.settings import Settings
+from jobqueue.worker.execution import Execution
+from jobqueue.worker.renewer import JobLease, OnLost, Renewer
+from jobqueue.worker.superseding import SupersedeWatch
+from tests.conftest import MakeSettings
+from tests.support.eventually import eventually
+from tests.worker.harness import ask, at_work, keys_of
+
+LOCK_MS = 1_000
+ROUND_S = LOCK_MS / 2000
+"""A lock is renewed at half its life."""
+
+
+async def nothing(ctx: JobContext) -> None: ...
+
+
+# A worker at work
+
+
+async def test_a_renewal_in_the_middle_of_a_busy_drain_fails_no_job(settings: MakeSettings, redis: Redis) -> None:
+    """What a slot runs was found by the slot's token. The renewer's thread saw a lock that was gone because its job
+    had just completed, and told "the lock of the job was lost" to whatever ran under that token by then: the next
+    job, whose lock was fine. Some three healthy jobs a round failed at 100 slots, each for good at `attempts=1`.
+    """
+    handler = make_job(nothing, attempts=1)
+    ours = settings(worker_concurrency=100, worker_lock_ms=LOCK_MS)
+    loop = asyncio.get_running_loop()
+
+    async with at_work(ours, handler) as site:
+        enqueued, until_s = 0, loop.time() + 5 * ROUND_S
+        while loop.time() < until_s:
+            jobs = await site.app.enqueue_jobs((handler, None) for _ in range(500))
+            enqueued += len(jobs)
+            await eventually(lambda: site.count("job.started") >= enqueued - 250)  # noqa: B023
+        await eventually(lambda: site.count("job.started") == enqueued, 20)
+
+    assert enqueued >= 1_000
+    assert await ask(redis, "ZRANGE", keys_of(ours).of("failed"), 0, -1) == []
+    assert (site.count("job.fenced"), site.count("job.retried")) == (0, 0)
+
+
+async def test_a_job_that_begins_while_the_end_of_the_one_before_is_news_is_not_stopped(
+    settings: MakeSettings, redis: Redis
+) -> None:
+    """The same, with no luck needed: two jobs end in one moment, and whoever listens to the first end keeps the loop
+    busy over a whole renewal round. The second job's lock is gone by then, in good order, but its slot has not read
+    that yet; the job which that slot fetched was stopped in its place.
+    """
+    both_may_end = asyncio.Event()
+    ended = count()
+
+    async def work(ctx: JobContext, waits: bool) -> str:
+        if waits:
+            await both_may_end.wait()
+        return "done"
+
+    def dawdle(event: Event) -> None:
+        if event.name == "job.completed" and next(ended) == 0:
+            time.sleep(1.5 * ROUND_S)  # the subject: a listener that blocks the loop over a renewal
+
+    handler = make_job(work, attempts=1)
+    ours = settings(worker_concurrency=2, worker_lock_ms=LOCK_MS)
+
+    async with at_work(ours, handler) as site:
+        site.app.events.subscribe(dawdle)
+        first = [await site.app.enqueue_job(handler, payload) for payload in (True, True)]
+        await eventually(lambda: site.count("job.started") == 2)
+        following = [await site.app.enqueue_job(handler, payload) for payload in (False, False)]
+        both_may_end.set()
+
+        ends = [await site.end_of(job.job_id) for job in (*first, *following)]
+
+    assert ends == [("completed", '"done"')] * 4
+
+
+async def test_what_is_told_late_reaches_its_own_execution_and_not_the_next(settings: MakeSettings) -> None:
+    """A thread's word waits in the loop's queue; by the time that it is read the slot may run another job."""
+    first, second = Execution(job("1")), Execution(job("2"))
+
+    await asyncio.to_thread(first.stop_from_thread, AbortReason("lock_lost", "the lock of the job was lost"))
+    await asyncio.sleep(0)  # one turn: the loop reads what the thread said
+
+    assert first.reason == AbortReason("lock_lost", "the lock of the job was lost")
+    assert second.reason is None
+
+
+# Leases
+
+
+async def test_a_lease_that_was_dropped_since_the_round_began_is_not_told(settings: MakeSettings) -> None:
+    """A round takes its list, asks Redis, and hears that a lock is gone. Where the job has ended meanwhile and its
+    lease was dropped, nothing was lost, and nobody is told.
+    """
+    ours, told = settings(), list[str]()
+
+    with renewing(ours) as renewer:
+        second = lease(ours, "2", lambda reason: told.append("2"))
+
+        def drop_the_second(reason: AbortReason) -> None:
+            told.append("1")
+            renewer.drop(second)  # in the round that has found both locks gone, before it tells the second
+
+        renewer.hold(lease(ours, "1", drop_the_second))
+        renewer.hold(second)
+        await eventually(lambda: "1" in told)
+        renewer.hold(lease(ours, "3", lambda reason: told.append("3")))
+        await eventually(lambda: "3" in told)  # a later round: the one before is wholly over
+
+    assert told == ["1", "3"]
+
+
+async def test_an_older_lease_for_the_same_job_is_lost_and_the_newer_one_lives(
+    settings: MakeSettings, redis: Redis
+) -> None:
+    """After an outage longer than its lock a worker may claim the job again that one of its slots still holds.
+    Redis names lost locks by job, so both leases were dropped: the good run was stopped, and its lock ran out.
+    """
+    ours, told = settings(), list[str]()
+    lock = keys_of(ours).job_lock("1")
+    await ask(redis, "SET", lock, "newer", "PX", 600_000)
+
+    with renewing(ours) as renewer:
+        renewer.hold(lease(ours, "1", lambda reason: told.append("older"), token="older"))
+        renewer.hold(lease(ours, "1", lambda reason: told.append("newer"), token="newer"))
+        for _ in range(2):
+            await eventually(lambda: is_renewed(redis, lock))
+            await ask(redis, "PEXPIRE", lock, 600_000)
+
+    assert told == ["older"]
+
+
+async def test_dropping_an_older_lease_leaves_the_newer_one(settings: MakeSettings, redis: Redis) -> None:
+    """The older run ends after the newer one has begun; its end must not end the renewal of the other."""
+    ours = settings()
+    lock = keys_of(ours).job_lock("1")
+    await ask(redis, "SET", lock, "newer", "PX", 600_000)
+
+    with renewing(ours) as renewer:
+        older = lease(ours, "1", lambda reason: None, token="older")
+        renewer.hold(older)
+        renewer.hold(lease(ours, "1", lambda reason: None, token="newer"))
+
+        assert not renewer.drop(older)
+        await eventually(lambda: is_renewed(redis, lock))
+
+
+def test_the_end_of_one_watch_leaves_the_other_of_that_job() -> None:
+    """Watches were kept by job id: where a job was claimed again while its first run was still at work, the end of
+    the first ended the watch of the second, which then never heard that it was superseded.
+    """
+    watch, told = SupersedeWatch(), list[str]()
+
+    forget_first = watch.watch("1", lambda by: told.append(f"first by {by}"))
+    watch.watch("1", lambda by: told.append(f"second by {by}"))
+    forget_first()
+    watch.tell("1", by="9")
+
+    assert told == ["second by 9"]
+    assert watch.job_ids == ("1",)
+
+
+def test_a_watch_that_is_forgotten_is_not_asked_for_any_more() -> None:
+    watch = SupersedeWatch()
+
+    forget = watch.watch("1", lambda by: None)
+    forget()
+    forget()
+
+    assert watch.job_ids == ()
+
+
+def job(job_id: str) -> Job:
+    return Job(job_id, "jobs", "work", Envelope(None), {}, 0)
+
+
+def lease(settings: Settings, job_id: str, on_lost: OnLost, token: str = "mine") -> JobLease:
+    return JobLease(QueueKeys(settings.jobs_prefix, settings.jobs_queue), job_id, token, on_lost)
+
+
+async def is_renewed(redis: Redis, lock: str) -> bool:
+    """A renewed lock lives as long as the renewer gives it, a tenth of a minute at most."""
+    return 0 < await ask(redis, "PTTL", lock) <= 1_000
+
+
+@contextmanager
+def renewing(settings: Settings) -> Iterator[Renewer]:
+    """A renewer whose rounds are short; it ends with the block."""
+    renewer = Renewer(settings.redis_url, lock_ms=400)
+    renewer.start()
+    try:
+        yield renewer
+    finally:
+        renewer.stop()
