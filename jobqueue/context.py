@@ -114,7 +114,7 @@ class JobContext:
     def progress(self, value: Any) -> None:
         """Report progress, any JSON value; sent like a log line.
 
-        Raises: ValueError where the value is not JSON.
+        Raises: ValueError where the value is not JSON, or longer than a million characters of it.
         """
         self._progress(value)
 

@@ -76,7 +76,12 @@ class Client:
             if error.code != "NOSCRIPT":
                 raise
         await self._load(script)
-        return await self.call(*evalsha)
+        try:
+            return await self.call(*evalsha)
+        except RedisReplyError as error:
+            if error.code != "NOSCRIPT":
+                raise
+        return await self.call("EVAL", script.text, len(keys), *keys, *args)  # flushed again in between
 
     async def _load(self, script: Script) -> None:
         """Callers that find the script missing at the same time share one load. Nothing of theirs was executed yet,

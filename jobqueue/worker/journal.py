@@ -31,6 +31,9 @@ _log = logging.getLogger("jobqueue.worker")
 _Entry: TypeAlias = _Line | _Progress
 _BATCH = 100
 
+MAX_LINE = 50_000
+MAX_PROGRESS = 1_000_000
+
 
 class Journal:
     """The log lines and progress of one try.
@@ -51,11 +54,16 @@ class Journal:
         self._closed = False
 
     def log(self, message: str) -> None:
-        self._append(_Line(str(message).encode(errors="replace").decode()))
+        text = str(message)
+        shown = text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}… ({len(text)} characters)"
+        self._append(_Line(shown.encode(errors="replace").decode()))
 
     def progress(self, value: Any) -> None:
-        """Raises: ValueError where the value is not JSON."""
-        self._append(_Progress(encoding.encode_json(value)))
+        """Raises: ValueError where the value is not JSON, or too much of it."""
+        value_json = encoding.encode_json(value)
+        if len(value_json) > MAX_PROGRESS:
+            raise ValueError(f"progress is {len(value_json)} characters of JSON, the limit is {MAX_PROGRESS}")
+        self._append(_Progress(value_json))
 
     async def close(self) -> None:
         """Wait until everything written so far is in Redis; what comes later is dropped, its try is over."""

@@ -13,9 +13,11 @@ from jobqueue import encoding, wire
 from jobqueue.context import AbortReason
 from jobqueue.errors import JobCancelled
 from jobqueue.handler import Handler
-from jobqueue.job import Backoff, Job
+from jobqueue.job import MAX_DELAY_MS, Backoff, Job
 
 KEEP_TRACES = 10
+MAX_REASON = 10_000
+MAX_TRACE = 50_000
 
 
 # How a handler ended
@@ -164,7 +166,7 @@ def retry_or_fail(
         delay_ms = int(backoff(job.attempt, error or TimeoutError(reason)))
     except BaseException as broken:
         return Failed(f"{reason} (and its backoff function raised {reason_of(broken)})", trace)
-    return Retried(max(delay_ms, 0), reason, trace)
+    return Retried(min(max(delay_ms, 0), MAX_DELAY_MS), reason, trace)
 
 
 def reason_of(error: BaseException) -> str:
@@ -173,14 +175,19 @@ def reason_of(error: BaseException) -> str:
         text = str(error).strip()
     except BaseException:  # a __str__ of somebody's own may raise anything
         text = ""
-    return text.encode(errors="replace").decode() if text else type(error).__name__
+    return _bounded(text, MAX_REASON) if text else type(error).__name__
+
+
+def _bounded(text: str, most: int) -> str:
+    """Text that Redis takes: valid Unicode of a size that a hash, an event and a page can hold."""
+    sendable = text.encode(errors="replace").decode()
+    return sendable if len(sendable) <= most else f"{sendable[:most]}… ({len(sendable)} characters)"
 
 
 def _trace(ending: Ending) -> str:
     if isinstance(ending, Returned):
         return ""
-    lines = traceback.format_exception(ending.error)
-    return "".join(lines).encode(errors="replace").decode()
+    return _bounded("".join(traceback.format_exception(ending.error)), MAX_TRACE)
 
 
 def failure_fields(job: Job, reason: str, trace: str) -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""Jobs that another tool removes: what is left of them must not decide over a later job of the same id."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from jobqueue import App, JobContext, Registry, make_superseding_job
+from jobqueue.scripts import shipped
+from tests.conftest import MakeSettings
+from tests.patterns.working import WAIT_S, own_keys, serving
+
+
+@make_superseding_job(dedupe_key=lambda payload: payload)
+async def sync(ctx: JobContext, payload: str) -> str:
+    return "synced"
+
+
+async def remove(app: App, job_id: str) -> None:
+    """As `job.remove()` of Node does it, and the Remove button of its boards. Source: removeJob."""
+    keys = app.queue().keys
+    removed = await app.client.run(
+        shipped("removeJob"), [keys.job(job_id), keys.of("repeat")], [job_id, 0, keys.base]
+    )
+    assert removed == 1
+
+
+async def obliterate(redis: Redis, prefix: str) -> None:
+    """As Node's `queue.obliterate()`: BullMQ's keys go, the counter of ids among them; it knows nothing of ours."""
+    ours = await own_keys(redis, prefix)
+    everything = [str(key) for key in await redis.keys(f"{prefix}:jobs:*")]
+    await redis.delete(*(key for key in everything if key.removeprefix(f"{prefix}:jobs:") not in ours))
+
+
+async def test_the_mark_of_a_removed_job_does_not_end_the_next_job_of_its_id(settings: MakeSettings) -> None:
+    """`x` was superseded by `y` and then removed by a BullMQ tool, which left its mark. A new `x` took the lane, as
+    the last that was enqueued, and marked `y`; at pick-up it found the old mark. Neither of the two ever ran.
+    """
+    async with App(Registry([sync]), settings()) as app:
+        await app.enqueue_job(sync, "lane", job_id="x")
+        assert (await app.enqueue_job(sync, "lane", job_id="y")).superseded == "x"
+        await remove(app, "x")
+        again = await app.enqueue_job(sync, "lane", job_id="x")
+        assert (again.created, again.superseded) == (True, "y")
+
+        async with serving(app):
+            assert await again.wait(WAIT_S) == "synced"
+
+
+async def test_marks_from_before_the_queue_was_obliterated_end_no_job(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """Obliterating a queue begins its ids at 1 again. The marks of the jobs before stayed, so that new jobs, each
+    the only one of its lane, completed as superseded by jobs which had nothing to do with them.
+    """
+    async with App(Registry([sync]), settings()) as app:
+        for _ in range(4):
+            await app.enqueue_job(sync, "lane")
+        await obliterate(redis, prefix)
+        jobs = [await app.enqueue_job(sync, f"lane {number}") for number in range(6)]
+        assert [job.job_id for job in jobs] == list("123456")
+
+        async with serving(app):
+            assert [await job.wait(WAIT_S) for job in jobs] == ["synced"] * 6
+
+    assert await own_keys(redis, prefix) <= {"job:lane:sync:lane"}, "no mark is left"
+
+
+async def test_a_job_that_was_not_removed_keeps_its_mark(settings: MakeSettings) -> None:
+    """Adding the same id twice adds nothing, so it must not take the mark off either."""
+    async with App(Registry([sync]), settings()) as app:
+        first = await app.enqueue_job(sync, "lane", job_id="x")
+        second = await app.enqueue_job(sync, "lane", job_id="y")
+        assert not (await app.enqueue_job(sync, "lane", job_id="x")).created
+
+        async with serving(app):
+            assert await first.wait(WAIT_S) == {"superseded": True, "by": "y"}
+            assert await second.wait(WAIT_S) == "synced"
