@@ -66,7 +66,7 @@ class _Admin:
             enqueued = await self.app.enqueue_job(handler.name, payload, **options)
         except InvalidOption as error:
             name = f"options.{_OPTION_OF.get(error.field, error.field)}"
-            raise invalid({name: str(error).removeprefix(f"{error.field}: ")}) from error
+            raise invalid({name: error.problem}) from error
         shown = enqueued_json(enqueued, await self._enqueued_at_ms(enqueued))
         return Json({"data": shown}, 201 if enqueued.created else 200)
 

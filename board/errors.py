@@ -86,7 +86,7 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
         case PayloadTooLarge():
             return Problem(413, "too_large", str(error), {error.field: str(error)})
         case UnknownHandler() | InvalidOption():
-            return Problem(400, "invalid", str(error), {error.field: str(error).removeprefix(f"{error.field}: ")})
+            return Problem(400, "invalid", str(error), {error.field: error.problem})
         case JobNotFound():
             return Problem(404, "not_found", str(error))
         case JobNotInState():

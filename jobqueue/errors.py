@@ -59,7 +59,8 @@ class UnknownHandler(EnqueueError):
 
     def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
         known_names = ", ".join(known) or "none"
-        super().__init__(f"handler: no handler is named {name!r} (registered: {known_names})")
+        self.problem = f"no handler is named {name!r} (registered: {known_names})"
+        super().__init__(f"handler: {self.problem}")
         self.name = name
         self.field = "handler"
 
@@ -92,6 +93,7 @@ class InvalidOption(EnqueueError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class OutcomeUnknown(JobqueueError):

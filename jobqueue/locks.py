@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jobqueue.queue import Lock, Queue
+from jobqueue.queue import Queue
 from jobqueue.scripts import own
+from jobqueue.transitions import Lock
 
 LOCK_TTL_MS = 300_000
 HEARTBEAT_MS = 60_000

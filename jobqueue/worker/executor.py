@@ -13,10 +13,11 @@ from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobConte
 from jobqueue.errors import JobCancelled, RedisError
 from jobqueue.job import Job
 from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Held, Lane, Lock, Queue
+from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
+from jobqueue.transitions import Claimant, Held, Lane, Lock
 from jobqueue.wire import Fetched
 from jobqueue.worker import admission, schedulers
 from jobqueue.worker.admission import Admitted

@@ -13,9 +13,10 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from jobqueue.clock import now_ms
-from jobqueue.queue import Claimant, Finished, Queue
+from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
 from jobqueue.redis.retry import Pause, is_passing
+from jobqueue.transitions import Claimant, Finished
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.reporter import Reporter

@@ -8,8 +8,9 @@ from typing import TypeVar, assert_never
 
 from jobqueue import lanes, locks
 from jobqueue.handler import Plain, Singleton, Superseding
-from jobqueue.queue import Claimant, Held, Lane, Lock, Queue
+from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
+from jobqueue.transitions import Claimant, Held, Lane, Lock
 from jobqueue.worker.admission import Admitted
 from jobqueue.worker.outcomes import Completed, Failed, Outcome, Postponed, Skipped, Superseded
 

@@ -9,7 +9,8 @@ from typing import assert_never
 from jobqueue.errors import JobNotInState, LockLost
 from jobqueue.job import Job, Keep
 from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Delay, Finish, Finished, Held, Queue
+from jobqueue.queue import Queue
+from jobqueue.transitions import Claimant, Delay, Finish, Finished, Held
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.outcomes import (
     Completed,

@@ -11,8 +11,9 @@ from jobqueue.background import Periodic
 from jobqueue.handler import Superseding
 from jobqueue.keys import QueueKeys
 from jobqueue.policy import Policy
-from jobqueue.queue import Claimant, Queue
+from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
+from jobqueue.transitions import Claimant
 from jobqueue.worker.checks import StalledCheck, VersionCheck
 from jobqueue.worker.executor import Executor, Shared
 from jobqueue.worker.fetcher import Fetcher

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from jobqueue.errors import ConnectionLost, LockLost
-from jobqueue.queue import Finished, Queue
+from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause, is_passing, until_answered
+from jobqueue.transitions import Finished
 
 
 async def settle(

@@ -14,7 +14,9 @@ from typing import Self
 
 from jobqueue.app import App
 from jobqueue.context import Resources
+from jobqueue.errors import InvalidOption
 from jobqueue.events import Event
+from jobqueue.keys import QueueKeys
 from jobqueue.worker.executor import Shared
 from jobqueue.worker.renewer import Renewer
 from jobqueue.worker.reporter import Reporter
@@ -31,6 +33,7 @@ class Worker:
     """Runs the jobs of one or many queues on the running event loop.
 
     Concurrency: WORKER_CONCURRENCY jobs at once for each queue. Redis may be away at any time: the worker waits.
+    Raises: InvalidOption for a queue's name that cannot be one.
     """
 
     def __init__(self, app: App, *, queues: Sequence[str] | None = None, name: str | None = None) -> None:
@@ -38,7 +41,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.stragglers = Stragglers()
         self.watchdog = Watchdog()
-        self._queue_names = tuple(queues) if queues else app.queue_names()
+        self._queue_names = _checked(queues, app)
         self._reporter = Reporter(app.events)
         self._opened = AsyncExitStack()
         self._served: tuple[ServedQueue, ...] = ()
@@ -113,7 +116,8 @@ class Worker:
         finally:
             await self._opened.aclose()
         self.app.events.emit(Event("worker.stopped", detail=self.name))
-        _log.info("worker %s has stopped", self.name)
+        if self._served:
+            _log.info("worker %s has stopped", self.name)
 
     async def _start_or_be_stopped(self) -> None:
         """Starting waits for Redis as long as it takes, but not past a signal."""
@@ -141,3 +145,11 @@ class Worker:
         opened.push_async_callback(asyncio.to_thread, renewer.stop)
         enqueue = self.app.enqueuer.enqueue
         return Shared(settings, self.app.registry, resources, renewer, self._reporter, self.stragglers, enqueue)
+
+
+def _checked(queues: Sequence[str] | None, app: App) -> tuple[str, ...]:
+    """The queues to serve: those asked for, else those of the registry. Raises: InvalidOption."""
+    if queues is not None and not queues:
+        raise InvalidOption("queues", "name at least one, or leave it out to serve those of the registry")
+    names = app.queue_names() if queues is None else tuple(queues)
+    return tuple(QueueKeys(app.settings.jobs_prefix, name).queue for name in names)

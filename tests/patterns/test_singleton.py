@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
-from jobqueue.queue import Lock
+from jobqueue.transitions import Lock
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
 from tests.support.eventually import eventually

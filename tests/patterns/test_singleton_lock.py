@@ -8,8 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
-from jobqueue.queue import Lock, Queue
+from jobqueue.queue import Queue
 from jobqueue.scripts import around
+from jobqueue.transitions import Lock
 from jobqueue.worker import renewer
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, working

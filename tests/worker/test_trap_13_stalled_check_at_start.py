@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, Registry, make_job
-from jobqueue.queue import Claimant
 from jobqueue.settings import Settings
+from jobqueue.transitions import Claimant
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.worker.harness import ask, at_work, keys_of
