@@ -126,14 +126,16 @@ class Client:
             self._connection.abort(reason)
 
     async def _open(self) -> Connection:
-        """Only `close` cancels this; the callers that share it were not cancelled themselves."""
+        """Where `close` cancels this, the callers that share it were not cancelled themselves."""
         try:
             self._connection = await open_connection(
                 self.endpoint, name=self._name, timeout_s=self._timeouts.connect_s, on_push=self._on_push
             )
             return self._connection
         except asyncio.CancelledError:
-            raise ClientClosed from None
+            if self._closed:
+                raise ClientClosed from None
+            raise
         finally:
             self._opening = None
 

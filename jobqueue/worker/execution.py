@@ -6,6 +6,7 @@ import asyncio
 
 from jobqueue.context import AbortReason
 from jobqueue.job import Job
+from jobqueue.transitions import Held
 from jobqueue.worker.run import Run
 
 
@@ -17,6 +18,8 @@ class Execution:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.held: Held = None
+        """What must be given back with the record, however the try ends."""
         self._loop = asyncio.get_running_loop()
         self._run: Run | None = None
         self._reason: AbortReason | None = None

@@ -47,14 +47,6 @@ class Shared:
     enqueue: EnqueueFunction
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What becomes of a job, and what it holds that ends with the try."""
-
-    outcome: Outcome
-    held: Held = None
-
-
 class Executor:
     """Runs the jobs of one queue. Concurrency: one call of `execute` for each slot."""
 
@@ -81,11 +73,11 @@ class Executor:
         journal = Journal(self._queue, job.id, policy.keep_logs, self._shared.reporter.redis_lost)
         with ExitStack() as until_recorded:
             execution = self._begin(job, claimant, until_recorded)
-            ended = Ended(unreadable) if unreadable else await self._try(execution, claimant, journal, until_recorded)
-            if isinstance(ended.outcome, Failed | Retried):
-                journal.log(f"failed: {ended.outcome.reason}")
+            outcome = unreadable or await self._try(execution, claimant, journal, until_recorded)
+            if isinstance(outcome, Failed | Retried):
+                journal.log(f"failed: {outcome.reason}")
             await journal.close()
-            recorded = await self._recorder.record(job, ended.outcome, ended.held, claimant, policy, may_fetch)
+            recorded = await self._recorder.record(job, outcome, execution.held, claimant, policy, may_fetch)
         self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - started_s)
         return recorded.next
 
@@ -100,7 +92,7 @@ class Executor:
 
     async def _try(
         self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
-    ) -> Ended:
+    ) -> Outcome:
         """A job that stumbles outside its handler (a validator, a key function) fails; it is not claimed for ever."""
         job = execution.job
         try:
@@ -111,23 +103,26 @@ class Executor:
             if _slot_is_given_up():
                 raise
             _log.exception("job %s of queue %s could not be run", job.id, job.queue)
-            return Ended(Failed(f"could not be run: {reason_of(error)}"), self._lane(job, job.envelope.dedupe_key))
+            return Failed(f"could not be run: {reason_of(error)}")
 
     async def _process(
         self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
-    ) -> Ended:
+    ) -> Outcome:
         job = execution.job
+        execution.held = self._lane(job, job.envelope.dedupe_key)
         if job.scheduler_id is not None:
             await until_answered(lambda: schedulers.advance(self._queue, job), self._shared.reporter.redis_lost)
         admitted = admission.admit(job, self._shared.registry)
         if not isinstance(admitted, Admitted):
-            return Ended(admitted, self._lane(job, job.envelope.dedupe_key))
+            return admitted
+        execution.held = self._lane(job, admitted.lane)
         entered = await self._patterns.enter(admitted, claimant)
         if not isinstance(entered, Entered):
-            return Ended(entered, self._lane(job, admitted.lane))
+            return entered
+        execution.held = entered.held
         self._guard(execution, entered.held, until_recorded)
         outcome = await self._run(execution, admitted, entered.held, claimant, journal)
-        return Ended(await self._patterns.ask_again(admitted, entered.held, outcome), entered.held)
+        return await self._patterns.ask_again(admitted, entered.held, outcome)
 
     def _guard(self, execution: Execution, held: Held, until_recorded: ExitStack) -> None:
         """Keep alive what the run holds, and let its loss reach the run."""

@@ -187,7 +187,11 @@ def _bounded(text: str, most: int) -> str:
 def _trace(ending: Ending) -> str:
     if isinstance(ending, Returned):
         return ""
-    return _bounded("".join(traceback.format_exception(ending.error)), MAX_TRACE)
+    try:
+        lines = traceback.format_exception(ending.error)
+    except BaseException as broken:  # it asks the error for its notes, which may be somebody's own property
+        lines = [f"{type(ending.error).__name__}: its trace cannot be written ({type(broken).__name__})"]
+    return _bounded("".join(lines), MAX_TRACE)
 
 
 def failure_fields(job: Job, reason: str, trace: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 from jobqueue import App, JobContext, Registry, Worker, make_singleton_job
@@ -15,11 +16,11 @@ RESULT = "cleaned by the one that died"
 
 
 @make_singleton_job(name="clean")
-async def clean(ctx: JobContext) -> str:
+def clean(ctx: JobContext) -> str:
     folder = Path(os.environ["FOLDER"])
     (folder / "started").touch()
     while not (folder / "may_return").exists():
-        await asyncio.sleep(0.01)  # a file is all that the test can tell it by
+        time.sleep(0.01)  # a file is all that the test can tell it by
     return RESULT
 
 

@@ -18,9 +18,7 @@ async def sync(ctx: JobContext, payload: str) -> str:
 async def remove(app: App, job_id: str) -> None:
     """As `job.remove()` of Node does it, and the Remove button of its boards. Source: removeJob."""
     keys = app.queue().keys
-    removed = await app.client.run(
-        shipped("removeJob"), [keys.job(job_id), keys.of("repeat")], [job_id, 0, keys.base]
-    )
+    removed = await app.client.run(shipped("removeJob"), [keys.job(job_id), keys.of("repeat")], [job_id, 0, keys.base])
     assert removed == 1
 
 

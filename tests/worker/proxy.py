@@ -16,7 +16,7 @@ Loss = Literal["request", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
+class Order:
     """Lose the first request that holds `needle`, or the answer to it."""
 
     needle: bytes
@@ -30,7 +30,7 @@ class Proxy:
     def __init__(self, upstream_port: int) -> None:
         self.port = 0
         self._upstream_port = upstream_port
-        self._orders: list[_Order] = []
+        self._orders: list[Order] = []
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -66,7 +66,7 @@ class Proxy:
         server_reader, server_writer = await asyncio.open_connection(HOST, self._upstream_port)
         ends = {writer, server_writer}
         self._writers |= ends
-        lost: asyncio.Future[_Order] = asyncio.get_running_loop().create_future()
+        lost: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
         pumps = [
             asyncio.ensure_future(self._pump_requests(reader, server_writer, lost)),
             asyncio.ensure_future(self._pump_answers(server_reader, writer, lost)),
@@ -84,18 +84,18 @@ class Proxy:
                 end.transport.abort()
 
     def _order(self, needle: str, loss: Loss) -> asyncio.Event:
-        order = _Order(needle.encode(), loss, asyncio.Event())
+        order = Order(needle.encode(), loss, asyncio.Event())
         self._orders.append(order)
         return order.done
 
-    def _met(self, data: bytes) -> _Order | None:
+    def _met(self, data: bytes) -> Order | None:
         found = next((order for order in self._orders if order.needle in data), None)
         if found is not None:
             self._orders.remove(found)
         return found
 
     async def _pump_requests(
-        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Future[_Order]
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Future[Order]
     ) -> None:
         while data := await reader.read(_CHUNK):
             await self._open.wait()
@@ -108,7 +108,7 @@ class Proxy:
             server.write(data)
 
     async def _pump_answers(
-        self, reader: asyncio.StreamReader, client: asyncio.StreamWriter, lost: asyncio.Future[_Order]
+        self, reader: asyncio.StreamReader, client: asyncio.StreamWriter, lost: asyncio.Future[Order]
     ) -> None:
         while data := await reader.read(_CHUNK):
             await self._open.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import count
 
@@ -42,16 +42,19 @@ async def test_a_renewal_in_the_middle_of_a_busy_drain_fails_no_job(settings: Ma
     handler = make_job(nothing, attempts=1)
     ours = settings(worker_concurrency=100, worker_lock_ms=LOCK_MS)
     loop = asyncio.get_running_loop()
+    job_ids: list[str] = []
+
+    def few_are_left() -> bool:
+        return site.count("job.started") >= len(job_ids) - 250
 
     async with at_work(ours, handler) as site:
-        enqueued, until_s = 0, loop.time() + 5 * ROUND_S
+        until_s = loop.time() + 5 * ROUND_S
         while loop.time() < until_s:
-            jobs = await site.app.enqueue_jobs((handler, None) for _ in range(500))
-            enqueued += len(jobs)
-            await eventually(lambda: site.count("job.started") >= enqueued - 250)  # noqa: B023
-        await eventually(lambda: site.count("job.started") == enqueued, 20)
+            job_ids += [job.job_id for job in await site.app.enqueue_jobs((handler, None) for _ in range(500))]
+            await eventually(few_are_left)
+        await eventually(lambda: site.count("job.started") == len(job_ids), 20)
 
-    assert enqueued >= 1_000
+    assert len(job_ids) >= 1_000
     assert await ask(redis, "ZRANGE", keys_of(ours).of("failed"), 0, -1) == []
     assert (site.count("job.fenced"), site.count("job.retried")) == (0, 0)
 
@@ -195,12 +198,13 @@ def lease(settings: Settings, job_id: str, on_lost: OnLost, token: str = "mine")
 
 
 async def is_renewed(redis: Redis, lock: str) -> bool:
-    """A renewed lock lives as long as the renewer gives it, a tenth of a minute at most."""
-    return 0 < await ask(redis, "PTTL", lock) <= 1_000
+    """A lock that is renewed lives on for as long as the renewer gives it: no longer the minutes that it had."""
+    remaining_ms: int = await ask(redis, "PTTL", lock)
+    return 0 < remaining_ms <= 1_000
 
 
 @contextmanager
-def renewing(settings: Settings) -> Iterator[Renewer]:
+def renewing(settings: Settings) -> Generator[Renewer]:
     """A renewer whose rounds are short; it ends with the block."""
     renewer = Renewer(settings.redis_url, lock_ms=400)
     renewer.start()
