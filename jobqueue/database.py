@@ -6,6 +6,7 @@ Tables belong to the packages that use them: each has metadata and a branch of m
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -226,8 +227,13 @@ def _prepare_sqlite(connection: _SqliteConnection, _record: object) -> None:
     """Readers beside one writer, and foreign keys that hold."""
     cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        # Alone among statements, this one does not wait for a busy file. The mode is the file's own: whoever is at
+        # work there has asked for it, or the next connection does.
+        if "locked" not in str(error):
+            raise
     finally:
         cursor.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta, timezone
@@ -245,6 +246,21 @@ async def test_upgrades_at_the_same_time_wait_for_one_another(database_url: str)
     heads = await asyncio.gather(*(upgrade(database_url, [FOLDER]) for _ in range(4)))
 
     assert heads == [("webhooks_0001",)] * 4
+
+
+async def test_a_new_file_that_somebody_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    """Changing the journal mode is the one statement for which SQLite does not wait: of two services that started
+    together on a new file, one died of "database is locked" now and then.
+    """
+    path = tmp_path / "jobqueue.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.2, writer.execute, "COMMIT")
+
+    async with open_database(f"sqlite+aiosqlite:///{path}") as database:
+        await database.ping()
+
+    writer.close()
 
 
 async def test_every_branch_is_upgraded_and_a_failing_one_leaves_nothing(
