@@ -1,11 +1,11 @@
-"""Trap 4, at its edges: a serializer that raises anything, and a limit that counts bytes."""
+"""Trap 4, at its edges: a result whose own code raises anything, and a limit that counts bytes."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
-from pydantic import BaseModel, field_serializer
 
 from jobqueue import JobContext, fixed, make_job
 from tests.conftest import MakeSettings
@@ -13,21 +13,18 @@ from tests.worker.harness import at_work
 
 
 @pytest.mark.parametrize("raised", [RuntimeError, KeyError, SystemExit, asyncio.CancelledError])
-async def test_a_result_whose_own_serializer_raises_fails_its_job_once(
+async def test_a_result_whose_own_code_raises_fails_its_job_once(
     settings: MakeSettings, raised: type[BaseException]
 ) -> None:
     runs: list[int] = []
 
-    class Report(BaseModel):
-        total: int = 1
+    def rows() -> Iterator[int]:
+        yield 1
+        raise raised("as it does")
 
-        @field_serializer("total")
-        def shown(self, total: int) -> str:
-            raise raised("as it does")
-
-    async def returns_it(ctx: JobContext) -> Report:
+    async def returns_it(ctx: JobContext) -> object:
         runs.append(ctx.job.attempt)
-        return Report()
+        return rows()
 
     handler = make_job(returns_it, attempts=5, backoff=fixed(1))
 
