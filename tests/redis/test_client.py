@@ -267,3 +267,24 @@ async def test_tls_to_a_server_that_speaks_none_is_refused(redis_server: RedisSe
     async with client_of(f"rediss://{HOST}:{redis_server.port}/0", timeouts=Timeouts(connect_s=2.0)) as client:
         with pytest.raises(RedisUnavailable):
             await client.call("PING")
+
+
+async def test_a_script_that_is_forgotten_twice_runs_all_the_same(redis_url: str) -> None:
+    """A flush between the load and the second try was an error of the call: the job it was for ran again."""
+    client = Client(Endpoint.from_url(redis_url))
+    script = Script.of("answer", "return {'answer', ARGV[1]}")
+    flushing = True
+
+    async def flush() -> None:
+        other = Client(Endpoint.from_url(redis_url))
+        while flushing:
+            await other.call("SCRIPT", "FLUSH")
+        await other.close()
+
+    flusher = asyncio.ensure_future(flush())
+    answers = [await client.run(script, [], [number]) for number in range(300)]
+    flushing = False
+    await flusher
+    await client.close()
+
+    assert answers == [["answer", str(number)] for number in range(300)]

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 
 from jobqueue import Backoff, JobContext, exponential, fixed, make_job
 from jobqueue.clock import now_ms
-from jobqueue.job import BackoffFunction
+from jobqueue.job import MAX_DELAY_MS, BackoffFunction
 from tests.conftest import MakeSettings
+from tests.support.eventually import eventually
 from tests.worker.harness import ask, at_work, keys_of
 
 LATE_MS = 250
@@ -162,3 +163,18 @@ async def test_an_error_of_any_text_can_be_recorded(settings: MakeSettings, text
         assert state == "failed"
         assert (reason or "").endswith(end)
         assert len(reason or "") < 11_000
+
+
+async def test_a_backoff_function_cannot_put_a_job_off_for_ever(settings: MakeSettings) -> None:
+    """10**30 ms was written as it was given: beyond what a score can hold, the job lay in `delayed` for good."""
+
+    async def fails(ctx: JobContext) -> None:
+        raise ValueError("no route")
+
+    handler = make_job(fails, attempts=2, backoff=lambda attempt, error: 10**30)
+
+    async with at_work(settings(), handler) as site:
+        job = await site.app.enqueue_job(handler)
+        await eventually(lambda: site.count("job.retried"))
+
+        assert (await site.job(job.job_id)).delay_ms == MAX_DELAY_MS
