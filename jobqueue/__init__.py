@@ -2,6 +2,7 @@
 
 from jobqueue._version import __version__
 from jobqueue.app import App, close_default_app, enqueue_job, enqueue_jobs, set_default_app
+from jobqueue.bulk import EnqueuedJobs
 from jobqueue.context import AbortSignal, JobContext, Resources
 from jobqueue.errors import (
     DatabaseUnavailable,
@@ -47,6 +48,7 @@ __all__ = [
     "DuplicateHandler",
     "EnqueueError",
     "Enqueued",
+    "EnqueuedJobs",
     "Handler",
     "InvalidOption",
     "InvalidPayload",

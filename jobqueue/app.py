@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
-from jobqueue.enqueue import Enqueuer, Item
+from jobqueue.bulk import BulkEnqueuer, EnqueuedJobs, Item, OnProgress
+from jobqueue.enqueue import Enqueuer
 from jobqueue.errors import JobqueueError
 from jobqueue.events import Events
 from jobqueue.handler import Handler
@@ -16,7 +17,7 @@ from jobqueue.job import Enqueued, EnqueueOptions
 from jobqueue.keys import QueueKeys
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client, PushListener, Timeouts
-from jobqueue.redis.url import Endpoint
+from jobqueue.redis.locating import locator_for
 from jobqueue.registry import Registry, load_registry
 from jobqueue.results import Results
 from jobqueue.settings import Settings
@@ -34,12 +35,13 @@ class App:
     def __init__(self, registry: Registry | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
         self.registry = (registry or Registry()).configured(self.settings.policy_overrides())
-        self.endpoint = Endpoint.from_url(self.settings.redis_url)
+        self.locator = locator_for(self.settings.redis_url, self.settings.jobs_prefix)
         self.events = Events()
         self.client = self.new_client()
         self._queues: dict[str, Queue] = {}
         self._results = Results(self.queue, self.new_client)
         self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results)
+        self._bulk = BulkEnqueuer(self._enqueuer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +71,7 @@ class App:
     def new_client(self, name: str | None = None, on_push: PushListener | None = None) -> Client:
         """A connection of its own, opened at its first call."""
         connect_s, call_s = self.settings.redis_connect_ms / 1000, self.settings.redis_call_ms / 1000
-        return Client(self.endpoint, name=name, timeouts=Timeouts(connect_s, call_s), on_push=on_push)
+        return Client(self.locator, name=name, timeouts=Timeouts(connect_s, call_s), on_push=on_push)
 
     @overload
     async def enqueue_job(
@@ -91,9 +93,15 @@ class App:
         """
         return await self._enqueuer.enqueue(handler, payload, options)
 
-    async def enqueue_jobs(self, items: Iterable[Item], **options: Unpack[EnqueueOptions]) -> list[Enqueued]:
-        """Store many jobs, one round trip for each thousand. Raises: as `enqueue_job`, naming the position."""
-        return await self._enqueuer.enqueue_many(items, options)
+    async def enqueue_jobs(
+        self, items: Iterable[Item], *, on_progress: OnProgress | None = None, **options: Unpack[EnqueueOptions]
+    ) -> EnqueuedJobs:
+        """Store many jobs, one round trip for each thousand; a generator's are never all in memory.
+
+        `on_progress` is told how many are stored so far, after each thousand.
+        Raises: as `enqueue_job`; an error of one job says its position, a note how many jobs were stored.
+        """
+        return await self._bulk.enqueue(items, options, on_progress)
 
     @property
     def enqueuer(self) -> Enqueuer:
@@ -154,6 +162,8 @@ async def enqueue_job(handler: Handler[Any] | str, payload: Any = None, **option
     return await default_app().enqueuer.enqueue(handler, payload, options)
 
 
-async def enqueue_jobs(items: Iterable[Item], **options: Unpack[EnqueueOptions]) -> list[Enqueued]:
+async def enqueue_jobs(
+    items: Iterable[Item], *, on_progress: OnProgress | None = None, **options: Unpack[EnqueueOptions]
+) -> EnqueuedJobs:
     """`App.enqueue_jobs` of the default app."""
-    return await default_app().enqueue_jobs(items, **options)
+    return await default_app().enqueue_jobs(items, on_progress=on_progress, **options)

@@ -44,6 +44,8 @@ class AbortReason:
 class AbortSignal:
     """Tells a run to stop. The first reason counts; later ones change nothing."""
 
+    __slots__ = ("_reason", "_woken")
+
     def __init__(self) -> None:
         self._reason: AbortReason | None = None
         self._woken: asyncio.Event | None = None
@@ -82,7 +84,7 @@ class AbortSignal:
 EnqueueFunction: TypeAlias = Callable[[Handler[Any] | str, Any, EnqueueOptions, str], Awaitable[Enqueued]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class JobContext:
     """What a handler is handed: its job, the signal that tells it to stop, and ways to report.
 

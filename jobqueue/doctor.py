@@ -13,10 +13,11 @@ from typing import Final, Literal
 
 from jobqueue.app import App
 from jobqueue.clock import now_ms
-from jobqueue.database import open_database, parse_database_url, pending
+from jobqueue.database import open_database, parse_database_url
 from jobqueue.errors import DatabaseUnavailable, QueueVersionError, RedisError
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
+from jobqueue.upgrades import pending
 
 Status = Literal["ok", "warning", "error"]
 

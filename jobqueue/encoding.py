@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import BaseModel, SecretBytes, SecretStr, TypeAdapter
 from pydantic_core import from_json, to_jsonable_python
@@ -14,39 +14,50 @@ _MAYBE_DEEP = 150
 _EXACT = 2**53
 
 
-def encode_json(value: Any) -> str:
-    """Any JSON value, pydantic model, dataclass or common type, as JSON that Node reads and we can read again.
-
-    Raises: ValueError where that is impossible (NaN, a lone surrogate, a cycle, too deep, an unknown type).
-    """
-    try:
-        text = json.dumps(value, default=_jsonable, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-        text.encode()
-    except (TypeError, RecursionError, UnicodeEncodeError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
-    if text.count("[") + text.count("{") > _MAYBE_DEEP:
-        decode_json(f"[[{text}]]")  # inside the job's data it lies deeper, and the reader has a limit
-    return text
-
-
 def _jsonable(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     return to_jsonable_python(value, by_alias=True)
 
 
-def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
-    """A validated payload as JSON, secrets in clear. Raises: ValueError."""
-    if has_secrets:
-        return encode_json(to_jsonable_python(_reveal(_dump(adapter, payload, "python"))))
-    text = encode_json(_dump(adapter, payload, "json"))
-    if "null" in text:
-        _reveal(_dump(adapter, payload, "python"))  # pydantic writes null for NaN, which nobody asked for
+_encoder = json.JSONEncoder(default=_jsonable, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+def encode_json(value: Any) -> str:
+    """Any JSON value, pydantic model, dataclass or common type, as JSON that Node reads and we can read again.
+
+    Raises: ValueError where that is impossible (NaN, a lone surrogate, a cycle, too deep, an unknown type).
+    """
+    if value is None:
+        return "null"
+    try:
+        text = _encoder.encode(value)
+        text.encode()
+    except (TypeError, RecursionError, UnicodeEncodeError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    _check_depth(text)
     return text
 
 
-def _dump(adapter: TypeAdapter[Any], payload: Any, mode: Literal["json", "python"]) -> Any:
-    return adapter.dump_python(payload, mode=mode, by_alias=True, round_trip=True, warnings=False)
+def _check_depth(text: str) -> None:
+    """Raises: ValueError where no reader would take it: inside the job's data it lies deeper, and there is a limit."""
+    if text.count("[") + text.count("{") > _MAYBE_DEEP:
+        decode_json(f"[[{text}]]")
+
+
+def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
+    """A validated payload as JSON, secrets in clear. Raises: ValueError."""
+    if has_secrets:
+        return encode_json(to_jsonable_python(_reveal(_as_python(adapter, payload))))
+    text = adapter.dump_json(payload, by_alias=True, round_trip=True, warnings=False).decode()
+    if "null" in text:
+        _reveal(_as_python(adapter, payload))  # pydantic writes null for NaN, which nobody asked for
+    _check_depth(text)
+    return text
+
+
+def _as_python(adapter: TypeAdapter[Any], payload: Any) -> Any:
+    return adapter.dump_python(payload, by_alias=True, round_trip=True, warnings=False)
 
 
 def _reveal(value: Any) -> Any:
@@ -70,6 +81,19 @@ def decode_json(text: str) -> Any:
         return from_json(text, allow_inf_nan=False)
     except TypeError as error:  # what it says of a lone surrogate
         raise ValueError("the text is not valid UTF-8") from error
+
+
+def utf8_size(text: str) -> int:
+    """Bytes of the text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def is_json(text: str) -> bool:
+    try:
+        decode_json(text)
+    except ValueError:
+        return False
+    return True
 
 
 def decode_result(text: str | None) -> Any:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, TypeAlias, cast
+from functools import lru_cache
+from typing import Any, cast
 
 from jobqueue import encoding, wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
     ConnectionLost,
-    EnqueueError,
     InvalidOption,
     InvalidPayload,
     OutcomeUnknown,
     PayloadTooLarge,
+    RedisError,
+    RedisReplyError,
     RedisUnavailable,
 )
 from jobqueue.handler import Handler, Superseding
-from jobqueue.job import MAX_DELAY_MS, Enqueued, EnqueueOptions, Envelope, NewJob, OutcomeSource
+from jobqueue.job import MAX_DELAY_MS, Enqueued, EnqueueOptions, Envelope, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
+from jobqueue.packing import Entries
 from jobqueue.queue import Queue
-from jobqueue.redis.retry import Pause
+from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
-
-BATCH: Final = 1_000
-
-Item: TypeAlias = tuple[Handler[Any] | str, Any]
+from jobqueue.transitions import Added
+from jobqueue.wire import NewJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,9 @@ class Enqueuer:
 
         Raises: EnqueueError, before anything is written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
         """
-        return await self._add(self.encode(handler, payload, check_options(options or {}), created_by))
-
-    async def enqueue_many(self, items: Iterable[Item], options: EnqueueOptions) -> list[Enqueued]:
-        """Store many jobs, one round trip for each batch of 1,000.
-
-        A list or tuple is checked wholly before its first job is written; another iterable batch by batch.
-        Raises: as `enqueue`; an EnqueueError says the position.
-        """
-        asked = check_options(options)
-        if asked.job_id is not None:
-            raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
-        results: list[Enqueued] = []
-        for batch in _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple)):
-            results += _all_or_raise(await asyncio.gather(*map(self._add, batch), return_exceptions=True), results)
-        return results
+        job = self.encode(handler, payload, check_options(options or {}), created_by)
+        added = await self._add(self.queue_named(job.queue), job)
+        return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
 
     def encode(
         self, handler: Handler[Any] | str, payload: Any, asked: CheckedOptions, created_by: str | None = None
@@ -86,9 +74,7 @@ class Enqueuer:
             timestamp_ms=now,
             delay_ms=_delay_ms(asked, now, policy.first_delay_ms),
             priority=policy.priority if asked.priority is None else asked.priority,
-            options=wire.encode_options(
-                policy, attempts=asked.attempts or policy.attempts, backoff=asked.backoff or policy.backoff
-            ),
+            options=_options(known, asked),
             lane=lane,
         )
 
@@ -100,13 +86,6 @@ class Enqueuer:
             raise InvalidOption("handler", f"must be a handler or its name, not {handler!r:.100}; see make_job")
         return self.registry.current(cast(Any, handler))
 
-    def _encode_each(self, items: Iterable[Item], asked: CheckedOptions) -> Iterator[NewJob]:
-        for position, item in enumerate(items):
-            try:
-                yield self.encode(*_pair(item), asked)
-            except EnqueueError as error:
-                raise error.at(position) from None
-
     def _encode_payload(self, handler: Handler[Any], payload: Any) -> str:
         if handler.payload is None:
             return "null"
@@ -114,56 +93,62 @@ class Enqueuer:
             encoded = encoding.encode_payload(handler.payload, payload, has_secrets=handler.has_secrets)
         except ValueError as error:
             raise InvalidPayload(handler.name, {"payload": f"cannot be stored as JSON: {error}"}) from error
-        size, limit = len(encoded.encode()), self.settings.jobs_max_payload_bytes
+        size, limit = encoding.utf8_size(encoded), self.settings.jobs_max_payload_bytes
         if size > limit:
             raise PayloadTooLarge(size, limit)
         return encoded
 
-    async def _add(self, job: NewJob) -> Enqueued:
-        """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job."""
-        queue = self.queue_named(job.queue)
-        in_doubt, pause = False, Pause()
+    async def _add(self, queue: Queue, job: NewJob) -> Added:
+        """Where a call can leave at once its own time limit holds, and a timer around it would cost more than it."""
+        trouble: RedisError | None = None
+        if queue.client.is_ready:
+            try:
+                return await queue.add(job)
+            except (RedisUnavailable, RedisReplyError) as error:
+                trouble = error
+        return await self._add_within_limit(queue, job, trouble)
+
+    async def _add_within_limit(self, queue: Queue, job: NewJob, trouble: RedisError | None) -> Added:
+        """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job.
+        What a server refused that is not the one to ask, or not yet, was not executed and is asked again."""
+        pause, in_doubt = Pause(), False
         try:
             async with asyncio.timeout(self.settings.redis_call_ms / 1000):
                 while True:
+                    if trouble is not None:
+                        in_doubt = in_doubt or isinstance(trouble, ConnectionLost)
+                        if not is_refused_for_now(trouble) and (not in_doubt or job.job_id is None):
+                            raise trouble
+                        await pause.rest()
+                    trouble = None
                     try:
-                        added = await queue.add(job)
-                        return Enqueued(
-                            added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes
-                        )
-                    except RedisUnavailable as error:
-                        in_doubt = in_doubt or isinstance(error, ConnectionLost)
-                        if not in_doubt or job.job_id is None:
-                            raise
-                    await pause.rest()
+                        return await queue.add(job)
+                    except (RedisUnavailable, RedisReplyError) as error:
+                        trouble = error
         except (ConnectionLost, TimeoutError) as error:
-            address = queue.client.address
-            reason = error.reason if isinstance(error, ConnectionLost) else "no answer in time"
-            raise OutcomeUnknown(f"Redis at {address}: {reason}. {OutcomeUnknown.__doc__}") from error
+            if trouble is not None and not in_doubt:
+                raise trouble from error
+            raise in_doubt_about(queue, error) from error
 
 
-def _pair(item: object) -> Item:
-    """Raises: EnqueueError where the item is something else than (handler, payload)."""
-    pair: tuple[Any, ...] = cast(Any, item) if isinstance(item, tuple) else ()
-    if len(pair) != 2:
-        raise EnqueueError(f"must be a pair (handler, payload), not {item!r:.100}")
-    return pair
+def in_doubt_about(queue: Queue, error: ConnectionLost | TimeoutError) -> OutcomeUnknown:
+    """What a producer is told whose jobs may be stored or not."""
+    reason = error.reason if isinstance(error, ConnectionLost) else "no answer in time"
+    return OutcomeUnknown(f"Redis at {queue.client.address}: {reason}. {OutcomeUnknown.__doc__}")
 
 
-def _all_or_raise(answers: list[Enqueued | BaseException], before: list[Enqueued]) -> list[Enqueued]:
-    """Raises: the first error, with a note of how many jobs were stored all the same."""
-    stored = [answer for answer in answers if isinstance(answer, Enqueued)]
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            answer.add_note(f"{len(before) + len(stored)} jobs were stored before or beside this one")
-            raise answer
-    return stored
+@lru_cache(maxsize=10_000)
+def _usual_options(handler: Handler[Any]) -> Entries:
+    return wire.encode_options(handler.policy, attempts=handler.policy.attempts, backoff=handler.policy.backoff)
 
 
-def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
-    source = iter(list(jobs)) if whole else jobs
-    while batch := list(islice(source, BATCH)):
-        yield batch
+def _options(handler: Handler[Any], asked: CheckedOptions) -> Entries:
+    if asked.attempts is None and asked.backoff is None:
+        return _usual_options(handler)
+    policy = handler.policy
+    return wire.encode_options(
+        policy, attempts=asked.attempts or policy.attempts, backoff=asked.backoff or policy.backoff
+    )
 
 
 def _validate(handler: Handler[Any], payload: Any, *, as_json: bool) -> Any:
@@ -173,7 +158,11 @@ def _validate(handler: Handler[Any], payload: Any, *, as_json: bool) -> Any:
     except InvalidPayload:
         if not as_json or handler.payload is None or not isinstance(payload, dict | list | str | int | float | bool):
             raise
-        return handler.validate_json(payload)
+        try:
+            text = encoding.encode_json(payload)
+        except ValueError as error:
+            raise InvalidPayload(handler.name, {"payload": f"is not JSON: {error}"}) from error
+        return handler.validate_json(text)
 
 
 def _dedupe_key(handler: Handler[Any], payload: Any) -> str | None:

@@ -7,12 +7,11 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
-from jobqueue.encoding import encode_json
 from jobqueue.errors import DefinitionError, InvalidPayload
 from jobqueue.policy import Policy
 
@@ -90,10 +89,10 @@ class Handler(Generic[P]):
     pattern: Pattern
     payload: TypeAdapter[P] | None
     has_secrets: bool = False
+    is_async: bool = field(init=False)
 
-    @property
-    def is_async(self) -> bool:
-        return inspect.iscoroutinefunction(self.function)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_async", inspect.iscoroutinefunction(self.function))
 
     def validate(self, payload: Any) -> Any:
         """A payload that a caller passed. Raises: InvalidPayload, naming the fields."""
@@ -104,19 +103,17 @@ class Handler(Generic[P]):
         except ValidationError as error:
             raise InvalidPayload(self.name, field_errors(error)) from error
 
-    def validate_json(self, payload: Any) -> Any:
-        """A payload that was JSON: strict types take what JSON has for them, and a field goes by either of its names.
+    def validate_json(self, text: str) -> Any:
+        """A payload as JSON: strict types take what JSON has for them, and a field goes by either of its names.
 
         Raises: InvalidPayload, naming the fields.
         """
         if self.payload is None:
             return None
         try:
-            return self.payload.validate_json(encode_json(payload), by_alias=True, by_name=True)
+            return self.payload.validate_json(text, by_alias=True, by_name=True)
         except ValidationError as error:
             raise InvalidPayload(self.name, field_errors(error)) from error
-        except ValueError as error:
-            raise InvalidPayload(self.name, {"payload": f"is not JSON: {error}"}) from error
 
     def _none(self, payload: Any) -> None:
         if payload is not None:

@@ -18,7 +18,7 @@ from jobqueue.errors import (
     QueueVersionError,
     RedisReplyError,
 )
-from jobqueue.job import QUEUE_NAME, Job, State
+from jobqueue.job import QUEUE_NAME, Job, JobOptions, State
 from jobqueue.keys import QueueKeys
 from jobqueue.masking import PLAIN, Masker, mask, masker_of
 from jobqueue.queue import Queue
@@ -277,10 +277,9 @@ class Inspector:
 
 
 def _masked(job: Job, masker: Masker) -> Job:
-    return replace(
-        job,
-        envelope=replace(job.envelope, payload=masker.payload(job.envelope.payload)),
-        options=mask(dict(job.options)),
+    return job._replace(
+        envelope=job.envelope._replace(payload=masker.payload(job.envelope.payload)),
+        options=JobOptions(mask(dict(job.options))),
         progress=mask(job.progress),
         result=mask(job.result),
     )

@@ -1,12 +1,15 @@
-"""Job: what is stored, what was asked for, and how a try is timed. Frozen data."""
+"""Job: what is stored, what was asked for, and how a try is timed. Frozen data.
+
+The records that a worker makes for each job are named tuples, which take a fifth of a frozen dataclass's time.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 from pydantic import ConfigDict, Field, StrictInt
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -132,23 +135,7 @@ class Enqueued:
         return await self._outcomes.wait_for(self.queue, self.job_id, timeout_s)
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job on its way to Redis: everything is validated and encoded."""
-
-    queue: str
-    name: str
-    data: str
-    job_id: str | None
-    timestamp_ms: int
-    delay_ms: int
-    priority: int
-    options: Mapping[str, Any]
-    lane: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """The job's data as we write it: the payload and what travels beside it."""
 
     payload: Any
@@ -159,8 +146,44 @@ class Envelope:
     timeout_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class JobOptions(Mapping[str, Any]):
+    """BullMQ's options of a job as they are stored, under their names on the wire.
+
+    Jobs that were stored with the same text share one; what is worked out from it is worked out once. So it is equal
+    to itself only.
+    """
+
+    __slots__ = ("_stored",)
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> Any:
+        return self._stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @property
+    def attempts(self) -> int:
+        """Total tries; a foreign job may say 0, which means 1."""
+        attempts = self._stored.get("attempts")
+        return min(max(attempts, 1), MAX_ATTEMPTS) if isinstance(attempts, int) else 1
+
+    def __repr__(self) -> str:
+        return f"JobOptions({self._stored!r})"
+
+
+class Job(NamedTuple):
     """A job as it is stored, read once; it does not change when Redis does.
 
     Units: `_ms` fields are epoch milliseconds, or None where that has not happened.
@@ -170,7 +193,7 @@ class Job:
     queue: str
     name: str
     envelope: Envelope
-    options: Mapping[str, Any]
+    options: JobOptions
     enqueued_at_ms: int
     delay_ms: int = 0
     priority: int = 0
@@ -186,7 +209,7 @@ class Job:
     progress: Any = None
     result: Any = None
     failed_reason: str | None = None
-    stacktrace: tuple[str, ...] = field(default=())
+    stacktrace: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> int:
@@ -195,9 +218,8 @@ class Job:
 
     @property
     def attempts(self) -> int:
-        """Total tries that the job has; a foreign job may say 0, which means 1."""
-        attempts = self.options.get("attempts")
-        return min(max(attempts, 1), MAX_ATTEMPTS) if isinstance(attempts, int) else 1
+        """Total tries that the job has."""
+        return self.options.attempts
 
     @property
     def slot_ms(self) -> int:

@@ -37,8 +37,13 @@ class CheckedOptions:
     queue: str | None = None
 
 
+_NOTHING_ASKED = CheckedOptions()
+
+
 def check_options(options: EnqueueOptions) -> CheckedOptions:
     """Raises: InvalidOption, naming the option, what it was and what would be right."""
+    if not options:
+        return _NOTHING_ASKED
     unknown = sorted(options.keys() - _KNOWN)
     if unknown:
         raise InvalidOption(unknown[0], f"is not an option; known are {', '.join(sorted(_KNOWN))}")

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal, cast
 
-from jobqueue import wire
+from jobqueue import packing, wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import JobNotFound, JobNotInState, LockLost, QueueVersionError, RedisError
-from jobqueue.job import Job, NewJob
+from jobqueue.job import Job, JobOptions, Keep
 from jobqueue.keys import QueueKeys
-from jobqueue.redis.client import Client
+from jobqueue.packing import Entries
+from jobqueue.redis.client import Call, Client
 from jobqueue.redis.connection import Argument
 from jobqueue.scripts import around, own, shipped
 from jobqueue.transitions import Added, Claimant, Delay, Finish, Finished, Held, Lane, Lock
-from jobqueue.wire import Fetched
+from jobqueue.wire import Fetched, NewJob
 
 BULLMQ_VERSION: Final = "bullmq:6.7.0"
 OLDEST_MAJOR: Final = 6
 LANE_KEEP_MS: Final = 90 * 24 * 60 * 60 * 1000
 METRICS_POINTS: Final = 60 * 24 * 14
 
+_RESULT_FIELDS: Final = {"completed": "returnvalue", "failed": "failedReason"}
 _FETCH_KEYS = (
     "wait",
     "active",
@@ -47,11 +50,15 @@ class Queue:
     Raises: RedisUnavailable, ConnectionLost and RedisReplyError of the client, beside what a method names.
     """
 
-    def __init__(self, client: Client, keys: QueueKeys) -> None:
+    def __init__(self, client: Client, keys: QueueKeys, *, metrics: bool = False) -> None:
+        """With `metrics` each end of a job counts in BullMQ's per-minute metrics, as with Node's option."""
         self.client = client
         self.keys = keys
-        self._fetch_keys = tuple(keys.of(word) for word in _FETCH_KEYS)
+        self._metrics_points = METRICS_POINTS if metrics else None
+        self._fetch_keys = self._keys(_FETCH_KEYS)
         self._marker = keys.of("marker")
+        self._finish_keys = {state: (keys.of(state), keys.metrics(state)) for state in _RESULT_FIELDS}
+        self._add_keys = {name: self._keys(words) for name, words in _ADD_KEYS.items()}
 
     @property
     def name(self) -> str:
@@ -61,29 +68,24 @@ class Queue:
 
     async def add(self, job: NewJob) -> Added:
         """Store a job. With a lane, claim it in the same step. Source: bullmq Scripts.addJob."""
-        shipped_name, keys = self._how_to_add(job)
-        args: list[Argument] = [*wire.pack_new_job(self.keys.base, job), job.timestamp_ms]
-        if job.lane is not None:
-            script = around("addSuperseding", shipped_name)
-            keys += [self.keys.lane(job.name, job.lane), self.keys.signals()]
-            args += [self.keys.base, job.job_id or "", job.timestamp_ms, LANE_KEEP_MS]
-            created, job_id, superseded = _checked(await self.client.run(script, keys, args), job.name)
-            return Added(str(job_id), bool(created), superseded or None)
-        if job.job_id is not None:
-            script = around("addOnce", shipped_name)
-            keys += [self.keys.job(job.job_id)]
-            created, job_id = _checked(await self.client.run(script, keys, args), job.name)
-            return Added(str(job_id), bool(created))
-        return Added(str(_checked(await self.client.run(shipped(shipped_name), keys, args), job.name)))
+        return _added(_checked(await self.client.run(*self._adding(job)), job.name))
 
-    def _how_to_add(self, job: NewJob) -> tuple[str, list[str]]:
-        if job.delay_ms:
-            name = "addDelayedJob"
-        elif job.priority:
-            name = "addPrioritizedJob"
-        else:
-            name = "addStandardJob"
-        return name, [self.keys.of(word) for word in _ADD_KEYS[name]]
+    async def add_all(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+        """Store many jobs in one round trip: for each what became of it. Concurrency: each add is atomic, not all."""
+        replies = await self.client.run_all(list(map(self._adding, jobs)))
+        return [_added_or_error(reply, job.name) for reply, job in zip(replies, jobs, strict=True)]
+
+    def _adding(self, job: NewJob) -> Call:
+        shipped_name = "addDelayedJob" if job.delay_ms else "addPrioritizedJob" if job.priority else "addStandardJob"
+        keys = self._add_keys[shipped_name]
+        args: tuple[Argument, ...] = (*wire.pack_new_job(self.keys.base, job), job.timestamp_ms)
+        if job.lane is not None:
+            claim = (self.keys.base, job.job_id or "", job.timestamp_ms, LANE_KEEP_MS)
+            lane = (self.keys.lane(job.name, job.lane), self.keys.signals())
+            return around("addSuperseding", shipped_name), (*keys, *lane), (*args, *claim)
+        if job.job_id is not None:
+            return around("addOnce", shipped_name), (*keys, self.keys.job(job.job_id)), args
+        return shipped(shipped_name), keys, args
 
     async def write_meta(self) -> None:
         """What Node writes when it opens a queue. Source: Node Queue constructor."""
@@ -105,7 +107,7 @@ class Queue:
 
     async def claim(self, claimant: Claimant) -> Fetched:
         """Move the next job to active under the claimant's token. Source: moveToActive."""
-        args = (self.keys.base, now_ms(), wire.pack(_fetch_options(claimant)))
+        args = (self.keys.base, now_ms(), packing.packed_map(claimant.packed))
         reply = await self.client.run(shipped("moveToActive"), [*self._fetch_keys, self._marker], args)
         return wire.decode_fetched(reply)
 
@@ -139,56 +141,57 @@ class Queue:
         A job in a lane that was marked meanwhile completes as superseded whatever its result. Raises: LockLost;
         JobNotInState where children are pending or failed. Source: Node moveToFinishedArgs.
         """
-        fixed = [*self._fetch_keys, self.keys.of(finish.state), self.keys.job(job.id)]
-        keys = [*fixed, self.keys.metrics(finish.state), self._marker]
-        property_name = "returnvalue" if finish.state == "completed" else "failedReason"
-        packed = wire.pack(_fetch_options(claimant) | _finish_options(job, finish))
-        value = (property_name, finish.value, finish.state)
-        changes = wire.pack_fields(finish.fields)
-        args: list[Argument] = [job.id, now_ms(), *value, int(fetch), self.keys.base, packed, changes]
+        state, value = finish.state, finish.value
+        finished, metrics = self._finish_keys[state]
+        keys = (*self._fetch_keys, finished, self.keys.job(job.id), metrics, self._marker)
+        packed = packing.packed_map(
+            claimant.packed, _finish_options(job.options, state, finish.keep, self._metrics_points)
+        )
+        changes = packing.pack_fields(finish.fields)
+        result = (_RESULT_FIELDS[state], value, state)
+        args = (job.id, now_ms(), *result, int(fetch), self.keys.base, packed, changes)
         if isinstance(held, Lane):
-            by, reply = await self.client.run(
-                around("finishInLane", "moveToFinished"), [*keys, held.key, held.mark], args
-            )
+            script = around("finishInLane", "moveToFinished")
+            by, reply = await self.client.run(script, (*keys, held.key, held.mark), args)
             return Finished(wire.decode_fetched(_checked(reply, job.id)), by or None)
-        return Finished(wire.decode_fetched(await self._end_try("moveToFinished", job, keys, args, held)))
+        reply = await self.client.run(*_giving_back(held, "moveToFinished", keys, args))
+        return Finished(wire.decode_fetched(_checked(reply, job.id)))
 
     async def delay(self, job: Job, delay: Delay, claimant: Claimant, held: Held, *, fetch: bool) -> Finished:
         """Move the active job to delayed, give its lock back and fetch the next. Raises: LockLost.
 
         Source: moveToDelayed.
         """
-        words = ("marker", "active", "prioritized", "delayed")
-        rest = ("events", "meta", "stalled", "wait", "limiter", "pc")
-        keys = [*map(self.keys.of, words), self.keys.job(job.id), *map(self.keys.of, rest)]
+        before = self._keys(("marker", "active", "prioritized", "delayed"))
+        after = self._keys(("events", "meta", "stalled", "wait", "limiter", "pc"))
+        keys = (*before, self.keys.job(job.id), *after)
         skips_attempt = "0" if delay.counts else "1"
-        packed = wire.pack(_fetch_options(claimant))
-        where: list[Argument] = [self.keys.base, now_ms(), job.id, claimant.token, delay.delay_ms, skips_attempt]
-        args = [*where, wire.pack_fields(delay.fields), int(fetch), packed]
-        return Finished(wire.decode_fetched(await self._end_try("moveToDelayed", job, keys, args, held)))
+        packed = packing.packed_map(claimant.packed)
+        where = (self.keys.base, now_ms(), job.id, claimant.token, delay.delay_ms, skips_attempt)
+        args = (*where, packing.pack_fields(delay.fields), int(fetch), packed)
+        reply = await self.client.run(*_giving_back(held, "moveToDelayed", keys, args))
+        return Finished(wire.decode_fetched(_checked(reply, job.id)))
 
-    async def retry(self, job: Job, fields: Mapping[str, str], token: str, held: Held) -> None:
+    async def retry(self, job: Job, fields: Mapping[str, str], token: str, held: Held) -> Finished:
         """Move the active job back to waiting, as one attempt used. Raises: LockLost. Source: retryJob."""
-        before = ("active", "wait", "paused")
-        after = ("meta", "events", "delayed", "prioritized", "pc", "marker", "stalled")
-        keys = [*map(self.keys.of, before), self.keys.job(job.id), *map(self.keys.of, after)]
+        before = self._keys(("active", "wait", "paused"))
+        after = self._keys(("meta", "events", "delayed", "prioritized", "pc", "marker", "stalled"))
+        keys = (*before, self.keys.job(job.id), *after)
         push = "RPUSH" if job.options.get("lifo") else "LPUSH"
-        args: list[Argument] = [self.keys.base, now_ms(), push, job.id, token, wire.pack_fields(fields)]
-        await self._end_try("retryJob", job, keys, args, held)
+        args = (self.keys.base, now_ms(), push, job.id, token, packing.pack_fields(fields))
+        _checked(await self.client.run(*_giving_back(held, "retryJob", keys, args)), job.id)
+        return Finished(wire.NOTHING)
 
-    async def release(self, job: Job, token: str, held: Held) -> None:
+    async def release(self, job: Job, token: str, held: Held) -> Finished:
         """Put the active job back at the head of the queue, uncounted. Raises: LockLost."""
         words = ("active", "wait", "stalled", "paused", "meta", "limiter", "prioritized", "marker", "events")
-        args: list[Argument] = [job.id, token, self.keys.job(job.id)]
-        await self._end_try("moveJobFromActiveToWait", job, [*map(self.keys.of, words)], args, held)
+        args = (job.id, token, self.keys.job(job.id))
+        call = _giving_back(held, "moveJobFromActiveToWait", self._keys(words), args)
+        _checked(await self.client.run(*call), job.id)
+        return Finished(wire.NOTHING)
 
-    async def _end_try(self, shipped_name: str, job: Job, keys: list[str], args: Sequence[Argument], held: Held) -> Any:
-        """One shipped transition; a singleton's lock is given back in the same step."""
-        if isinstance(held, Lock):
-            script, keys, args = around("givingLockBack", shipped_name), [*keys, held.key], [*args, held.token]
-        else:
-            script = shipped(shipped_name)
-        return _checked(await self.client.run(script, keys, args), job.id)
+    def _keys(self, words: Sequence[str]) -> tuple[str, ...]:
+        return tuple(map(self.keys.of, words))
 
     async def advance_scheduler(self, job: Job, next_ms: int, options: Mapping[str, Any]) -> None:
         """Add the next iteration of the scheduler that made this job, if the job is its current one.
@@ -209,7 +212,7 @@ class Queue:
             "pc",
         )
         keys = [*map(self.keys.of, before), self.keys.job(job.id), self.keys.of("active")]
-        args = (next_ms, job.scheduler_id or "", "{}", wire.pack(options), now_ms(), self.keys.base, job.id)
+        args = (next_ms, job.scheduler_id or "", "{}", packing.pack(options), now_ms(), self.keys.base, job.id)
         await self.client.run(shipped("updateJobScheduler"), keys, args)
 
     # Reading
@@ -245,21 +248,44 @@ class Queue:
         await self.client.run(shipped("updateProgress"), keys, [job_id, progress_json])
 
 
-def _fetch_options(claimant: Claimant) -> dict[str, Any]:
-    return {"token": claimant.token, "lockDuration": claimant.lock_ms, "name": claimant.worker_name}
+def _giving_back(held: Held, shipped_name: str, keys: tuple[str, ...], args: tuple[Argument, ...]) -> Call:
+    """The shipped transition; a singleton's lock is given back in the same step."""
+    if isinstance(held, Lock):
+        return around("givingLockBack", shipped_name), (*keys, held.key), (*args, held.token)
+    return shipped(shipped_name), keys, args
 
 
-def _finish_options(job: Job, finish: Finish) -> dict[str, Any]:
-    option = job.options.get("removeOnComplete" if finish.state == "completed" else "removeOnFail")
-    return {
-        "keepJobs": wire.decode_keep(option, finish.keep),
-        "attempts": job.attempts,
-        "maxMetricsSize": METRICS_POINTS,
-        "fpof": bool(job.options.get("fpof")),
-        "cpof": bool(job.options.get("cpof")),
-        "idof": bool(job.options.get("idof")),
-        "rdof": bool(job.options.get("rdof")),
-    }
+@lru_cache(maxsize=1_000)
+def _finish_options(
+    options: JobOptions, state: Literal["completed", "failed"], keep: Keep, metrics_points: int | None
+) -> Entries:
+    stored = options.get("removeOnComplete" if state == "completed" else "removeOnFail")
+    return packing.pack_entries(
+        {
+            "keepJobs": wire.decode_keep(stored, keep),
+            "attempts": options.attempts,
+            "maxMetricsSize": metrics_points or "",
+            "fpof": bool(options.get("fpof")),
+            "cpof": bool(options.get("cpof")),
+            "idof": bool(options.get("idof")),
+            "rdof": bool(options.get("rdof")),
+        }
+    )
+
+
+def _added_or_error(reply: Any, name: str) -> Added | Exception:
+    try:
+        return reply if isinstance(reply, Exception) else _added(_checked(reply, name))
+    except RedisError as error:
+        return error
+
+
+def _added(reply: Any) -> Added:
+    """The shipped scripts answer with the job's id, ours with a list (see addOnce and addSuperseding)."""
+    if not isinstance(reply, list):
+        return Added(str(reply))
+    created, job_id, *superseded = cast(Any, reply)
+    return Added(str(job_id), bool(created), next(iter(superseded), None) or None)
 
 
 _LOST = {

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     worker_stalled_ms: int = Field(30_000, ge=100)
     worker_timeout_ms: int | None = Field(None, ge=1)
     worker_shutdown_ms: int = Field(30_000, ge=0)
+    worker_metrics: bool = False
 
     bull_board_username: str | None = None
     bull_board_password: SecretStr | None = None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Literal, NamedTuple, TypeAlias
 
 from jobqueue.job import Keep
+from jobqueue.packing import Entries, pack_entries
 from jobqueue.wire import Fetched
+
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +21,14 @@ class Claimant:
     token: str
     worker_name: str
     lock_ms: int
+    packed: Entries = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        fields = {"token": self.token, "lockDuration": self.lock_ms, "name": self.worker_name}
+        object.__setattr__(self, "packed", pack_entries(fields))
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """What an add answered. `created` is False where the job id existed; then nothing was stored."""
 
     job_id: str
@@ -28,23 +36,21 @@ class Added:
     superseded: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """How a job ends: `value` is the result's JSON, or the reason of a failure."""
 
     state: Literal["completed", "failed"]
     value: str
     keep: Keep
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    fields: Mapping[str, str] = _NO_FIELDS
 
 
-@dataclass(frozen=True, slots=True)
-class Delay:
+class Delay(NamedTuple):
     """How long a job waits for its next try, and whether the last one `counts` as an attempt."""
 
     delay_ms: int
     counts: bool
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+    fields: Mapping[str, str] = _NO_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,7 @@ class Lock:
 Held: TypeAlias = Lane | Lock | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """What finishing answered: the next job, and which job superseded the finished one, if any."""
 
     next: Fetched

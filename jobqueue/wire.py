@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast, get_args
-
-import msgpack
+from functools import lru_cache
+from typing import Any, NamedTuple, cast, get_args
 
 from jobqueue import encoding
 from jobqueue.errors import MalformedJob
@@ -16,17 +14,19 @@ from jobqueue.job import (
     BackoffFunction,
     Envelope,
     Job,
+    JobOptions,
     JobType,
     Keep,
-    NewJob,
     exponential,
     fixed,
 )
+from jobqueue.packing import Entries, join_entries, pack, pack_entries, packed_map
 from jobqueue.policy import Policy
 
-T = TypeVar("T")
-
 _TYPES = frozenset(get_args(JobType))
+_BARE_DATA = '{"type":"adhoc","payload":'
+_BARE = Envelope(None)
+_SHARED_OPTIONS_LENGTH = 2_000
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
 _FALLBACK_BACKOFF = exponential(5_000)
 
@@ -36,6 +36,8 @@ _FALLBACK_BACKOFF = exponential(5_000)
 
 def encode_data(payload_json: str, envelope: Envelope) -> str:
     """The job's data; `envelope.payload` is passed over in favour of its JSON."""
+    if envelope == _BARE:
+        return f"{_BARE_DATA}{payload_json}}}"
     beside = {
         "id": envelope.id,
         "dedupeKey": envelope.dedupe_key,
@@ -52,7 +54,9 @@ def decode_data(text: str) -> Envelope:
     fields = encoding.as_object(data)
     kind = fields.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
-        return Envelope(payload=data)
+        return Envelope(data)
+    if len(fields) == 2 and "payload" in fields:
+        return Envelope(fields["payload"], cast(JobType, kind))
     timeout_ms = encoding.as_whole(fields.get("timeoutMs"))
     return Envelope(
         payload=fields.get("payload"),
@@ -64,6 +68,15 @@ def decode_data(text: str) -> Envelope:
     )
 
 
+def payload_json(text: str, envelope: Envelope) -> str:
+    """The payload in the data that `envelope` was read from, as JSON: cut out, where nothing else stands beside it."""
+    if text.startswith(_BARE_DATA):
+        cut = text[len(_BARE_DATA) : -1]
+        if encoding.is_json(cut):
+            return cut
+    return encoding.encode_json(envelope.payload)
+
+
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -71,19 +84,21 @@ def _text_or_none(value: Any) -> str | None:
 # Options
 
 
-def encode_options(policy: Policy, *, attempts: int, backoff: Backoff | BackoffFunction) -> dict[str, Any]:
+def encode_options(policy: Policy, *, attempts: int, backoff: Backoff | BackoffFunction) -> Entries:
     """BullMQ's job options, so that a Node worker treats the job as ours would.
 
     A backoff function cannot travel: Node then uses the exponential default, and `function` tells our worker to ask
     the handler.
     """
-    return {
-        "attempts": attempts,
-        "backoff": _encode_backoff(backoff),
-        "removeOnComplete": encode_keep(policy.keep_completed),
-        "removeOnFail": encode_keep(policy.keep_failed),
-        "kl": policy.keep_logs,
-    }
+    return pack_entries(
+        {
+            "attempts": attempts,
+            "backoff": _encode_backoff(backoff),
+            "removeOnComplete": encode_keep(policy.keep_completed),
+            "removeOnFail": encode_keep(policy.keep_failed),
+            "kl": policy.keep_logs,
+        }
+    )
 
 
 def _encode_backoff(backoff: Backoff | BackoffFunction) -> dict[str, Any]:
@@ -145,31 +160,31 @@ def decode_keep(option: Any, default: Keep) -> dict[str, int]:
 # Jobs
 
 
-def pack(value: Any) -> bytes:
-    """msgpack, as the scripts take their tables."""
-    return cast(bytes, msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape"))
+class NewJob(NamedTuple):
+    """A job on its way to Redis: everything is validated and encoded."""
 
-
-def pack_fields(fields: Mapping[str, str]) -> bytes:
-    """Fields of the job hash to change with a transition, flat; nothing where there are none."""
-    return b"" if not fields else pack([part for pair in fields.items() for part in pair])
+    queue: str
+    name: str
+    data: str
+    job_id: str | None
+    timestamp_ms: int
+    delay_ms: int
+    priority: int
+    options: Entries
+    lane: str | None = None
 
 
 def pack_new_job(base: str, job: NewJob) -> tuple[bytes, str, bytes]:
     """The first three arguments of the add scripts. Source: bullmq Scripts.addJobArgs."""
-    arguments = [base, job.job_id or "", job.name, job.timestamp_ms, None, None, None, None, None]
-    options = dict(job.options)
-    if job.delay_ms:
-        options["delay"] = job.delay_ms
-    if job.priority:
-        options["priority"] = job.priority
-    if job.job_id:
-        options["jobId"] = job.job_id
-    return pack(arguments), job.data, pack(options)
+    arguments = pack([base, job.job_id or "", job.name, job.timestamp_ms, None, None, None, None, None])
+    if not (job.delay_ms or job.priority or job.job_id):
+        return arguments, job.data, packed_map(job.options)
+    asked = {"delay": job.delay_ms, "priority": job.priority, "jobId": job.job_id}
+    given = pack_entries({name: value for name, value in asked.items() if value})
+    return arguments, job.data, join_entries(job.options, given)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """What a claim answered: a job's raw hash, or when to ask again.
 
     Units: `limited_ms` how long the queue is rate limited; `next_delayed_ms` epoch ms of the next delayed job, 0
@@ -190,15 +205,17 @@ def decode_fetched(reply: Any) -> Fetched:
     parts = encoding.as_array(reply)
     if len(parts) < 2:
         return NOTHING
-    fields, job_id, limited_ms, next_delayed_ms = (*parts, 0, 0)[:4]
+    fields = parts[0]
     if isinstance(fields, list):
-        return Fetched(str(job_id), pairs(cast(list[str], fields)))
+        return Fetched(str(parts[1]), pairs(cast(list[str], fields)), 0, 0)
+    limited_ms, next_delayed_ms = (*parts[2:], 0, 0)[:2]
     return Fetched(None, None, int(limited_ms or 0), float(next_delayed_ms or 0))
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
     """A flat HGETALL answer as a dict."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    parts = iter(flat)
+    return dict(zip(parts, parts, strict=True))
 
 
 def mended(fields: Mapping[str, str]) -> dict[str, str]:
@@ -225,53 +242,71 @@ def is_ghost(fields: Mapping[str, str]) -> bool:
 
 def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
     """A job's hash as our record. Raises: MalformedJob, naming the field."""
-    name = fields.get("name")
-    if not name:
+    values = _ABSENT.copy()
+    for name, text in fields.items():
+        if text and name in _READINGS:
+            field, decode = _READINGS[name]
+            try:
+                values[field] = decode(text)
+            except (ValueError, OverflowError) as error:
+                raise MalformedJob(f"field {name!r} cannot be read: {error}") from error
+    if "name" not in values:
         raise MalformedJob(f"job {job_id!r} has no field 'name'")
-    return Job(
-        id=job_id,
-        queue=queue,
-        name=name,
-        envelope=_decode(fields, "data", decode_data, "{}"),
-        options=_decode_options(fields),
-        enqueued_at_ms=_decode(fields, "timestamp", _number, "0"),
-        delay_ms=_decode(fields, "delay", _number, "0"),
-        priority=_decode(fields, "priority", _number, "0"),
-        attempts_made=_decode(fields, "atm", _number, "0"),
-        attempts_started=_decode(fields, "ats", _number, "0"),
-        stalled_count=_decode(fields, "stc", _number, "0"),
-        scheduler_id=fields.get("rjk"),
-        deferred_failure=fields.get("defa"),
-        processed_at_ms=_decode(fields, "processedOn", _number, "0") or None,
-        finished_at_ms=_decode(fields, "finishedOn", _number, "0") or None,
-        processed_by=fields.get("pb"),
-        parent_key=fields.get("parentKey"),
-        progress=_decode(fields, "progress", encoding.decode_json, "0"),
-        result=encoding.decode_result(fields.get("returnvalue")),
-        failed_reason=fields.get("failedReason"),
-        stacktrace=_decode_stacktrace(fields),
-    )
-
-
-def _decode(fields: Mapping[str, str], name: str, decode: Callable[[str], T], default: str) -> T:
-    text = fields.get(name) or default
-    try:
-        return decode(text)
-    except (ValueError, OverflowError) as error:
-        raise MalformedJob(f"field {name!r} cannot be read: {error}") from error
+    return Job(job_id, queue, **values)
 
 
 def _number(text: str) -> int:
-    return int(float(text)) if "." in text or "e" in text else int(text)
+    return int(text) if text.isdigit() else int(float(text)) if "." in text or "e" in text else int(text)
 
 
-def _decode_options(fields: Mapping[str, str]) -> Mapping[str, Any]:
-    options = _decode(fields, "opts", encoding.decode_json, "{}")
+def _number_or_none(text: str) -> int | None:
+    return _number(text) or None
+
+
+def decode_options(text: str) -> JobOptions:
+    """What was stored as the job's options. Raises: ValueError; MalformedJob."""
+    return _shared_options(text) if len(text) <= _SHARED_OPTIONS_LENGTH else _read_options(text)
+
+
+def _read_options(text: str) -> JobOptions:
+    options = encoding.decode_json(text)
     if not isinstance(options, dict):
-        raise MalformedJob(f"field 'opts' must be an object, not {fields.get('opts')!r:.100}")
-    return cast(dict[str, Any], options)
+        raise MalformedJob(f"field 'opts' must be an object, not {text!r:.100}")
+    return JobOptions(cast(dict[str, Any], options))
 
 
-def _decode_stacktrace(fields: Mapping[str, str]) -> tuple[str, ...]:
-    stored = encoding.decode_result(fields.get("stacktrace"))
-    return tuple(map(str, encoding.as_array(stored)))
+_shared_options = lru_cache(maxsize=1_000)(_read_options)
+
+
+def _stacktrace(text: str) -> tuple[str, ...]:
+    return tuple(map(str, encoding.as_array(encoding.decode_result(text))))
+
+
+# Which field of a Job a field of the hash becomes, and how.
+_READINGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "name": ("name", str),
+    "data": ("envelope", decode_data),
+    "opts": ("options", decode_options),
+    "timestamp": ("enqueued_at_ms", _number),
+    "delay": ("delay_ms", _number),
+    "priority": ("priority", _number),
+    "atm": ("attempts_made", _number),
+    "ats": ("attempts_started", _number),
+    "stc": ("stalled_count", _number),
+    "rjk": ("scheduler_id", str),
+    "defa": ("deferred_failure", str),
+    "processedOn": ("processed_at_ms", _number_or_none),
+    "finishedOn": ("finished_at_ms", _number_or_none),
+    "pb": ("processed_by", str),
+    "parentKey": ("parent_key", str),
+    "progress": ("progress", encoding.decode_json),
+    "returnvalue": ("result", encoding.decode_result),
+    "failedReason": ("failed_reason", str),
+    "stacktrace": ("stacktrace", _stacktrace),
+}
+_ABSENT: dict[str, Any] = {
+    "envelope": decode_data("{}"),
+    "options": decode_options("{}"),
+    "enqueued_at_ms": 0,
+    "progress": 0,
+}

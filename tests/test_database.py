@@ -24,10 +24,9 @@ from jobqueue.database import (
     new_metadata,
     open_database,
     parse_database_url,
-    pending,
-    upgrade,
 )
 from jobqueue.errors import DatabaseUnavailable, SettingsError
+from jobqueue.upgrades import pending, upgrade
 from tests.support.postgres_server import running_postgres
 
 METADATA = new_metadata()

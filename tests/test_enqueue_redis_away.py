@@ -35,7 +35,7 @@ async def test_a_redis_that_is_away_fails_soon_and_names_the_address_without_the
             await app.enqueue_jobs([(send_mail, ADA)] * 10)
 
     assert "hunter2" not in str(refused.value) + repr(refused.value)
-    assert "hunter2" not in repr(app.endpoint)
+    assert "hunter2" not in repr(app.locator)
 
 
 async def test_a_redis_that_refuses_the_password_is_told_without_it(settings: MakeSettings, redis_url: str) -> None:

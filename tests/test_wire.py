@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
-from jobqueue import encoding, wire
+from jobqueue import encoding, packing, wire
 from jobqueue.errors import MalformedJob
-from jobqueue.job import Backoff, Envelope, Job, Keep, NewJob, exponential, fixed
+from jobqueue.job import Backoff, Envelope, Job, Keep, exponential, fixed
 from jobqueue.policy import Policy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -276,7 +276,7 @@ def test_every_stored_retention_can_be_read_and_sent(option: Any) -> None:
     keep = wire.decode_keep(option, Keep(age_s=1, count=2))
 
     assert all(isinstance(keep.get(name, 0), int) for name in ("count", "age"))
-    assert msgpack.unpackb(wire.pack(keep)) == keep
+    assert msgpack.unpackb(packing.pack(keep)) == keep
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_a_stored_retention_means_what_node_means(option: Any, keep: Mapping[str
 
 
 def test_a_new_job_carries_its_options_beside_the_policys() -> None:
-    job = NewJob("jobs", "send", "{}", "mail-1", 1_000, 5, 3, {"attempts": 2})
+    job = wire.NewJob("jobs", "send", "{}", "mail-1", 1_000, 5, 3, packing.pack_entries({"attempts": 2}))
 
     arguments, data, options = wire.pack_new_job("bull:jobs:", job)
 

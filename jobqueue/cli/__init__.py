@@ -34,6 +34,7 @@ ROWS = (
     Row("db", "jobqueue.cli.db", "Look after the database."),
     Row("webhook", "jobqueue.cli.webhook", "Say who is told of changes by webhook."),
     Row("doctor", "jobqueue.cli.doctor", "Check Redis, the database and this installation."),
+    Row("bench", "jobqueue.cli.bench", "Measure this and its peers."),
 )
 
 

@@ -6,7 +6,8 @@ import typer
 
 from jobqueue.cli.console import run, say
 from jobqueue.cli.environment import MIGRATIONS, load_settings
-from jobqueue.database import parse_database_url, upgrade
+from jobqueue.database import parse_database_url
+from jobqueue.upgrades import upgrade
 
 EXAMPLES = """Examples:
 

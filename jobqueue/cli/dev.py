@@ -22,11 +22,13 @@ from jobqueue.cli.folder import DevFolder
 from jobqueue.cli.http import HttpServer, listen, url_of
 from jobqueue.cli.reload import Reloader, sources_of
 from jobqueue.cli.running import run_worker
+from jobqueue.cli.signing_key import new_signing_key
 from jobqueue.cli.stopping import Stopper
-from jobqueue.database import open_database, upgrade
+from jobqueue.database import open_database
 from jobqueue.logs import configure_logging
 from jobqueue.redis.embedded import EmbeddedRedis
 from jobqueue.settings import Settings
+from jobqueue.upgrades import upgrade
 from jobqueue.worker import Worker
 
 EXAMPLES = """Examples:
@@ -96,7 +98,7 @@ async def _prepare(settings: Settings, home: DevFolder, opened: AsyncExitStack) 
         "ENVIRONMENT": settings.environment or "local",
         "REDIS_URL": settings.redis_url if "redis_url" in given else await _embedded(home, opened),
         "DATABASE_URL": settings.database_url if "database_url" in given else home.database_url,
-        "WEBHOOK_SIGNING_PRIVATE_KEY": key.get_secret_value() if key else home.signing_key(),
+        "WEBHOOK_SIGNING_PRIVATE_KEY": key.get_secret_value() if key else home.signing_key(new_signing_key),
         "JOBS_QUEUE": settings.jobs_queue,
         "JOBS_PREFIX": settings.jobs_prefix,
         "JOBS_REGISTRY": settings.jobs_registry,

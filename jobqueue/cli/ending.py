@@ -11,9 +11,8 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final, NoReturn
 
-import uvloop
-
 from jobqueue.cli.console import FAILED, exit_code
+from jobqueue.cli.loop import new_event_loop
 from jobqueue.errors import JobqueueError
 
 LAST_MOMENT_S: Final = 0.2
@@ -29,7 +28,7 @@ def run_server(main: Coroutine[Any, Any, None]) -> None:
     threads. Here both are left behind, with the exit status that the process would have had.
     Raises: what `main` raises.
     """
-    loop = uvloop.new_event_loop()
+    loop = new_event_loop()
     failure: BaseException | None = None
     try:
         loop.run_until_complete(main)

@@ -9,17 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from jobqueue.errors import JobqueueError
 
 NAME = ".jobqueue"
-_KEY_BITS = 2048
 
 
 class DevFolderError(JobqueueError):
@@ -97,23 +93,16 @@ class DevFolder:
             os.close(lock)
         return False
 
-    def signing_key(self) -> str:
-        """The private key that signs webhooks here, as PEM; made once, readable by its owner only."""
+    def signing_key(self, make: Callable[[], str]) -> str:
+        """The private key that signs webhooks here, as PEM; made once, with `make`, and readable by its owner only."""
         path = self.path / "webhook-signing-key.pem"
         if not path.exists():
-            _write_private(path, _new_key())
+            _write_private(path, make())
         return path.read_text(encoding="utf-8")
 
 
 def current() -> DevFolder:
     return DevFolder(Path.cwd() / NAME)
-
-
-def _new_key() -> str:
-    # handlers.webhooks has the same, but a service's own package `handlers` would be hidden by importing it here.
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem.decode("ascii")
 
 
 def _write_private(path: Path, text: str) -> None:

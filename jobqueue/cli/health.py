@@ -1,8 +1,8 @@
-"""Health: `/healthz` and `/readyz` of a worker, for whoever looks after it on this machine."""
+"""Health: `/healthz` and `/readyz` of one worker or of several, for whoever looks after it on this machine."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -20,11 +20,11 @@ HOST = "127.0.0.1"
 
 
 @asynccontextmanager
-async def health_served(app: App, port: int) -> AsyncGenerator[None]:
-    """Answer on 127.0.0.1 for the length of the block. Raises: CannotListen."""
+async def health_served(app: App, port: int, more: Mapping[str, Check] | None = None) -> AsyncGenerator[None]:
+    """Answer on 127.0.0.1 for the length of the block; `more` must hold too where it is ready. Raises: CannotListen."""
     with listen(HOST, port, option="--health-port") as listening:
         async with open_database(app.settings.database_url) as database:
-            checks: dict[str, Check] = {"redis": Inspector(app).ping, "database": database.ping}
+            checks: dict[str, Check] = {"redis": Inspector(app).ping, "database": database.ping, **(more or {})}
             routes = health_routes(checks)
             server = HttpServer(Starlette(routes=routes, exception_handlers={Refused: _not_ready}), listening)
             server.start()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import threading
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import Any
 
 from watchfiles import Change, DefaultFilter, watch
 
+from jobqueue.cli.child import Child, ending_of
 from jobqueue.cli.folder import NAME
 from jobqueue.cli.stopping import Stopper
+from jobqueue.cli.waiting import first_of
 from jobqueue.settings import Settings
-
-LAST_CALL_S = 10.0
-"""What a child gets that was told to stop at once, before it is killed."""
 
 _DEBOUNCE_MS = 200
 _log = logging.getLogger("jobqueue.reload")
@@ -51,11 +48,7 @@ _NO_LITTER = _NoLitter()
 
 
 class Reloader:
-    """Keeps one child running; one that fails is started again at the next change.
-
-    The child is in a process group of its own, so that a terminal's Ctrl-C comes from here alone, and sees the end of
-    its standard input if this process is killed.
-    """
+    """Keeps one child running; one that fails is started again at the next change."""
 
     def __init__(
         self,
@@ -84,45 +77,16 @@ class Reloader:
         is_restart = False
         while not self._stopper.is_asked:
             self._changed.clear()
-            child = await self._start(is_restart)
+            # -B: a .pyc is told from its source by size and second, too coarse for code that changes right now.
+            child = await Child.start(self._command(is_restart), python=["-B"], pass_fds=self._pass_fds)
             is_restart = True
             try:
-                await self._first(*watching, child.wait(), self._changed.wait(), self._stopper.asked())
-                if child.returncode is not None and not self._changed.is_set() and not self._stopper.is_asked:
-                    _log.error("ended with status %s; waiting for a change", child.returncode)
-                    await self._first(*watching, self._changed.wait(), self._stopper.asked())
+                await first_of(*watching, child.wait(), self._changed.wait(), self._stopper.asked())
+                if child.status is not None and not self._changed.is_set() and not self._stopper.is_asked:
+                    _log.error("%s; waiting for a change", ending_of(child.status))
+                    await first_of(*watching, self._changed.wait(), self._stopper.asked())
             finally:
-                await self._end(child)
-
-    async def _start(self, is_restart: bool) -> Process:
-        return await asyncio.create_subprocess_exec(
-            # -B: a .pyc is told from its source by size and second, too coarse for code that changes right now.
-            *(sys.executable, "-B", "-m", "jobqueue.cli", *self._command(is_restart)),
-            stdin=PIPE,
-            pass_fds=self._pass_fds,
-            process_group=0,
-        )
-
-    async def _end(self, child: Process) -> None:
-        """In good order; at once where the stopper urges."""
-        if child.returncode is None:
-            child.terminate()
-            await self._first(child.wait(), self._stopper.urged())
-        if child.returncode is None:
-            child.terminate()
-            await self._first(child.wait(), asyncio.sleep(LAST_CALL_S))
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
-
-    async def _first(self, *waits: Coroutine[Any, Any, object] | asyncio.Task[None]) -> None:
-        """Wait for one of them. Raises: what a watch raised, for without it nothing would be reloaded."""
-        tasks = [wait if isinstance(wait, asyncio.Task) else asyncio.create_task(wait) for wait in waits]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task, wait in zip(tasks, waits, strict=True):
-            if task is not wait:
-                task.cancel()
-        await asyncio.gather(*done)
+                await child.stop(self._stopper)
 
     def _watches(self) -> list[Coroutine[Any, Any, None]]:
         folder, config = self._sources.folder, self._sources.config

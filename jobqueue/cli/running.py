@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
-from jobqueue.cli.http import HttpServer
 from jobqueue.cli.stopping import Stopper
 from jobqueue.worker import Worker
+from jobqueue.worker.garbage import collect_less
+
+if TYPE_CHECKING:
+    from jobqueue.cli.http import HttpServer  # a worker alone needs no web framework
 
 _log = logging.getLogger("jobqueue.worker")
 
@@ -30,6 +34,7 @@ async def run_worker(
     finally:
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
+        worker.request_stop()  # the first: so the one of `_hurry` is the second, however soon it comes
         hurrying = asyncio.create_task(_hurry(worker, stopper, server))
         # The server first stops accepting; both then take the time that they need.
         await asyncio.gather(*([server.stop()] if server is not None else []), worker.stop())
@@ -40,6 +45,7 @@ async def run_worker(
 
 async def _start(worker: Worker, when_started: Callable[[], Awaitable[None]] | None) -> None:
     await worker.start()
+    collect_less()
     if when_started is not None:
         await when_started()
 

@@ -8,7 +8,8 @@ import signal
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from types import FrameType
+
+from jobqueue.worker.signals import caught
 
 ORPHAN_GRACE_S = 5.0
 """What a child whose parent was killed gets to end in good order."""
@@ -43,36 +44,50 @@ class Stopper:
 
     @contextmanager
     def on_signals(self, *, has_parent: bool = False) -> Generator[None]:
-        """Listen for the length of the block; `has_parent` also to the end of standard input, a parent's last sign.
+        """Listen for the length of the block; `has_parent` also to the line from a parent (`cli.child`).
 
-        The process is to end with the block: afterwards the signals are ignored, since one that comes while the
-        interpreter ends would replace the exit status. Concurrency: in the main thread only.
+        With a parent every signal asks, and the parent alone urges: a service manager that signals a whole group of
+        processes reaches a child twice, once through its parent. The process is to end with the block: afterwards the
+        signals are ignored, since one that comes while the interpreter ends would replace the exit status.
+        Concurrency: in the main thread only.
         """
-        loop = asyncio.get_running_loop()
-
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self.request)
-
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
-        for number in numbers:
-            # Not the loop's: taking its handler away restores the default for a moment, in which a signal kills.
-            signal.signal(number, on_signal)
-        if has_parent:
-            loop.add_reader(sys.stdin.fileno(), self._read_from_parent)
-        try:
-            yield
-        finally:
-            if has_parent:
-                loop.remove_reader(sys.stdin.fileno())
-            for number in numbers:
-                signal.signal(number, signal.SIG_IGN)
+        act = self._asked.set if has_parent else self.request
+        with caught(numbers, act, afterwards=signal.SIG_IGN):
+            if not has_parent:
+                yield
+                return
+            loop, line = asyncio.get_running_loop(), sys.stdin.fileno()
+            loop.add_reader(line, self._read_from_parent)
+            try:
+                yield
+            finally:
+                loop.remove_reader(line)
 
     def _read_from_parent(self) -> None:
-        """The parent never writes, so that there is something to read means that it is gone."""
-        loop, stdin = asyncio.get_running_loop(), sys.stdin.fileno()
-        if not os.read(stdin, 1024):
-            loop.remove_reader(stdin)
-            self.request()
-            loop.call_later(ORPHAN_GRACE_S, self.request)
+        """Something is said: the parent urges. The line has ended: the parent is gone."""
+        loop, line = asyncio.get_running_loop(), sys.stdin.fileno()
+        if _said(line):
+            self._asked.set()
+            self._urged.set()
+            return
+        loop.remove_reader(line)
+        self._asked.set()
+        loop.call_later(ORPHAN_GRACE_S, self._urged.set)
+
+
+def tell_parent() -> None:
+    """Say on the line to the parent that this process serves."""
+    try:
+        os.write(sys.stdin.fileno(), b"\n")
+    except ConnectionError:
+        return  # the parent is gone: the end of the line tells the stopper
+
+
+def _said(line: int) -> bytes:
+    try:
+        return os.read(line, 1024)
+    except ConnectionResetError:
+        return b""  # the parent was killed before it had read what was said to it

@@ -1,23 +1,40 @@
 """Client: a connection that is opened when it is needed and again when it was lost.
 
-It never repeats a call by itself: whether that is safe is the caller's to know. Two errors tell him: RedisUnavailable
-(nothing was sent) and its subclass ConnectionLost (it may have been executed).
+It never repeats a call that may have been executed: whether that is safe is the caller's to know. Two errors tell
+him: RedisUnavailable (nothing was executed) and its subclass ConnectionLost (it may have been). Only what a node of a
+cluster refused with MOVED is asked again, of the node that it named. A server that says that it is not the right one
+is left, and the next call asks where the right one is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, TypeAlias
 
-from jobqueue.errors import ClientClosed, ConnectionLost, RedisReplyError, RedisUnavailable
-from jobqueue.redis.connection import Argument, Connection, Reply, open_connection, pack
+from jobqueue.errors import ClientClosed, ConnectionLost, RedisError, RedisReplyError, RedisUnavailable
+from jobqueue.redis.connection import Argument, Connection, Reply, pack
+from jobqueue.redis.locating import Locator, OneServer
+from jobqueue.redis.opening import open_connection
 from jobqueue.redis.url import Endpoint
 from jobqueue.scripts import Script
 
+Call: TypeAlias = tuple[Script, Sequence[str], Sequence[Argument]]
+"""A script with its keys and arguments."""
+
 PushListener: TypeAlias = Callable[[Sequence[str]], None]
 """Takes what Redis sends without being asked: ("message", channel, text)."""
+
+
+_log = logging.getLogger("jobqueue.redis")
+
+_MOVES = 5
+_NOT_HERE = frozenset({"MOVED", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "UNBLOCKED"})
+"""What a server answers that is not the one to ask, or no longer. It has executed nothing."""
+_ALWAYS_MOVED = f"{_MOVES} nodes in turn say that another one has the keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +46,33 @@ class Timeouts:
 
 
 class Client:
-    """Calls to one Redis server over one connection.
+    """Calls to one Redis server over one connection; `place` says where it is.
 
     Concurrency: any number of callers on one event loop; calls of one turn of the loop leave in one write.
     """
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        place: Locator | Endpoint,
         *,
         name: str | None = None,
         timeouts: Timeouts | None = None,
         on_push: PushListener | None = None,
     ) -> None:
-        self.endpoint = endpoint
+        self._locator = OneServer(place) if isinstance(place, Endpoint) else place
         self._name = name
         self._timeouts = timeouts or Timeouts()
         self._on_push = on_push
         self._connection: Connection | None = None
         self._opening: asyncio.Task[Connection] | None = None
         self._loading: dict[str, asyncio.Future[Reply]] = {}
+        self._told = ""
+        self._beside: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
     def address(self) -> str:
-        return self.endpoint.address
+        return self._locator.address
 
     async def call(self, *args: Argument, timeout_s: float | None = None) -> Reply:
         """One command. `timeout_s` must outlast a command that blocks.
@@ -62,10 +81,14 @@ class Client:
         cannot be sent.
         """
         packed = pack(*args)
-        connection = self._connection
-        if connection is None or not connection.is_open:
-            connection = await self.connect()
-        return await connection.send(packed, timeout_s or self._timeouts.call_s)
+        for _ in range(_MOVES):
+            connection = self._at_once() or await self._with_room(len(packed))
+            try:
+                return await connection.send(packed, timeout_s or self._timeouts.call_s)
+            except RedisReplyError as error:
+                if not self._is_moved(error, connection):
+                    raise
+        raise RedisUnavailable(self.address, _ALWAYS_MOVED)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Reply:
         """One script, by its hash; loaded first where the server does not know it. Raises: as `call`."""
@@ -83,6 +106,36 @@ class Client:
                 raise
         return await self.call("EVAL", script.text, len(keys), *keys, *args)  # flushed again in between
 
+    async def run_all(self, calls: Sequence[Call]) -> list[Reply]:
+        """Many scripts in one round trip: for each its answer, or the error that Redis or a lost connection gave it.
+
+        The scripts' texts travel ahead of the calls. Raises: RedisUnavailable, where nothing was sent; ClientClosed;
+        ValueError for an argument that cannot be sent.
+        """
+        texts = [pack("SCRIPT", "LOAD", script.text) for script in {script: None for script, _, _ in calls}]
+        packed = [pack("EVALSHA", script.sha, len(keys), *keys, *args) for script, keys, args in calls]
+        replies: list[Reply] = [RedisUnavailable(self.address, _ALWAYS_MOVED)] * len(packed)
+        waiting: Sequence[int] = range(len(packed))
+        for _ in range(_MOVES):
+            try:
+                connection = self._at_once() or await self._with_room(sum(map(len, packed)))
+                sent = connection.send_all([*texts, *(packed[place] for place in waiting)], self._timeouts.call_s)
+            except RedisUnavailable as error:
+                if len(waiting) == len(packed):
+                    raise
+                for place in waiting:
+                    replies[place] = error
+                break
+            answers = (await sent)[len(texts) :]
+            moved = [isinstance(one, RedisReplyError) and self._is_moved(one, connection) for one in answers]
+            for place, answer, is_moved in zip(waiting, answers, moved, strict=True):
+                if not is_moved:
+                    replies[place] = answer
+            waiting = list(compress(waiting, moved))
+            if not waiting:
+                break
+        return replies
+
     async def _load(self, script: Script) -> None:
         """Callers that find the script missing at the same time share one load. Nothing of theirs was executed yet,
         so a lost answer is no reason for doubt."""
@@ -96,6 +149,22 @@ class Client:
             await asyncio.shield(loading)
         except ConnectionLost as error:
             raise RedisUnavailable(self.address, error.reason) from error
+
+    @property
+    def is_ready(self) -> bool:
+        """True where a call would leave at once."""
+        return self._at_once() is not None
+
+    def _at_once(self) -> Connection | None:
+        connection = self._connection
+        return connection if connection is not None and connection.has_room else None
+
+    async def _with_room(self, size: int) -> Connection:
+        """The open connection, when it is this caller's turn to send `size` bytes."""
+        connection = await self.connect()
+        if not connection.has_room:
+            await connection.room(size)
+        return connection
 
     async def connect(self) -> Connection:
         """The open connection; callers that come while it is being opened share the attempt.
@@ -114,9 +183,12 @@ class Client:
     async def close(self) -> None:
         """Close the connection; twice is fine. Callers that still wait for one get ClientClosed."""
         self._closed = True
+        ending: list[asyncio.Task[Any]] = [*self._beside]
         if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+            ending.append(self._opening)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         if self._connection is not None:
             await self._connection.close()
 
@@ -127,10 +199,14 @@ class Client:
 
     async def _open(self) -> Connection:
         """Where `close` cancels this, the callers that share it were not cancelled themselves."""
+        told, self._told = self._told, ""
         try:
+            endpoint = await self._locator.locate(self._timeouts.connect_s, told)
             self._connection = await open_connection(
-                self.endpoint, name=self._name, timeout_s=self._timeouts.connect_s, on_push=self._on_push
+                endpoint, name=self._name, timeout_s=self._timeouts.connect_s, on_push=self._on_push
             )
+            if self._locator.recheck_s is not None:
+                self._run_beside(self._follow(self._connection, endpoint, self._locator.recheck_s))
             return self._connection
         except asyncio.CancelledError:
             if self._closed:
@@ -138,6 +214,36 @@ class Client:
             raise
         finally:
             self._opening = None
+
+    def _is_moved(self, answer: RedisReplyError, connection: Connection) -> bool:
+        """True where the same call is to be made again. No more calls are made to a server that is not the right one;
+        those in flight there get their answers, and each is its caller's to judge."""
+        code = answer.code
+        if code in _NOT_HERE and connection is self._connection:
+            self._connection = None
+            self._told = str(answer).rpartition(" ")[2] if code == "MOVED" else ""
+            self._run_beside(self._see_off(connection))
+        return code == "MOVED"
+
+    async def _see_off(self, connection: Connection) -> None:
+        """Close it when all calls in flight are answered: their answers come before this one's."""
+        try:
+            await connection.send(pack("PING"), self._timeouts.call_s)
+        except RedisError as error:
+            _log.debug("a connection ended while it was left: %s", error)
+        finally:
+            await connection.close()
+
+    async def _follow(self, connection: Connection, endpoint: Endpoint, recheck_s: float) -> None:
+        """Drop the connection once another server has taken the place of its server."""
+        while not await connection.lost(recheck_s):
+            if await self._locator.has_left(endpoint):
+                connection.abort("another server has taken its place")
+
+    def _run_beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
 
 def _mark_as_seen(task: asyncio.Future[Any]) -> None:

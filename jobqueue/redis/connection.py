@@ -1,7 +1,7 @@
 """Connection: one socket to Redis with many calls in flight and one write per turn of the event loop.
 
 Answers come in the order of the calls, so a queue of futures is all the bookkeeping there is. It exists because the
-worker's throughput is decided here; URLs, TLS options and the renewer's thread are redis-py's.
+worker's throughput is decided here; URLs and the questions to sentinels and cluster nodes are redis-py's.
 """
 
 from __future__ import annotations
@@ -10,20 +10,42 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from itertools import repeat
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import hiredis
 
 from jobqueue.errors import ConnectionLost, RedisReplyError, RedisUnavailable
-from jobqueue.redis.url import Endpoint
 
 Argument: TypeAlias = str | bytes | int | float
 Reply: TypeAlias = Any
 """What Redis answered: str, int, None, or a list of those. In a transaction's list an error is a RedisReplyError."""
 
+MAX_IN_FLIGHT: Final = 1_000
+"""Calls that one connection has unanswered at most; further callers wait for their turn."""
+
+_MAX_UNSENT_BYTES = 1 << 20
+"""Of one turn of the loop; what waits longer is the transport's to bound."""
+
 _WATCH_S = 0.5
 
 _pack_command = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # its stub takes one argument only
+
+
+class _Call(NamedTuple):
+    """One call in flight: a command, or `size` commands whose answers are collected in `replies`."""
+
+    answer: asyncio.Future[Any]
+    deadline_s: float
+    size: int = 1
+    replies: list[Reply] | None = None
+
+
+class _Turn(NamedTuple):
+    """A caller that waits for room for its `size` bytes."""
+
+    comes: asyncio.Future[None]
+    size: int
 
 
 class Connection(asyncio.Protocol):
@@ -38,9 +60,14 @@ class Connection(asyncio.Protocol):
         self.client_id = 0
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", replyError=RedisReplyError)
-        self._waiting: deque[tuple[asyncio.Future[Reply], float]] = deque()
+        self._calls: deque[_Call] = deque()
         self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
+        self._handing_out = False
         self._transport: asyncio.Transport | None = None
+        self._takes_more = True
+        self._queued: deque[_Turn] = deque()
+        self._admitted = 0  # of those that were queued and have not sent yet
         self._watch: asyncio.TimerHandle | None = None
         self._on_push = on_push
         self._lost_because: str | None = None
@@ -53,23 +80,46 @@ class Connection(asyncio.Protocol):
     @property
     def in_flight(self) -> int:
         """Calls that have not been answered."""
-        return len(self._waiting)
+        return len(self._calls)
+
+    @property
+    def has_room(self) -> bool:
+        """True where it is open and a call may leave at once, behind nobody who waits for room."""
+        return self._may_send() and not self._queued and self.is_open
+
+    async def room(self, size: int) -> None:
+        """Wait for a turn to send one call of `size` bytes, which must follow at once; first come, first served.
+
+        Raises: RedisUnavailable where the connection ends meanwhile; nothing was sent.
+        """
+        turn = _Turn(self._loop.create_future(), size)
+        self._queued.append(turn)
+        self._admit()
+        try:
+            await turn.comes
+        except asyncio.CancelledError:
+            if not turn.comes.cancelled():  # it had come; somebody else may go in its place
+                self._take_back(turn)
+                self._admit()
+            raise
+        self._take_back(turn)
+        self._check_open()
 
     def send(self, packed: bytes, timeout_s: float) -> asyncio.Future[Reply]:
-        """Queue one packed command; the future gets its answer.
+        """Send one packed command; the future gets its answer.
 
         The bytes leave with all others of this turn of the loop. If this call is the oldest unanswered one for
         `timeout_s`, the connection counts as dead. The future raises RedisReplyError or ConnectionLost.
         """
-        if not self.is_open:
-            raise RedisUnavailable(self.address, self._lost_because or "the connection is closed")
         answer: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append((answer, self._loop.time() + timeout_s))
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent.append(packed)
-        if self._watch is None:
-            self._watch = self._loop.call_later(_WATCH_S, self._check_deadline)
+        self._send(_Call(answer, self._loop.time() + timeout_s, 1, None), packed)
+        return answer
+
+    def send_all(self, packed: Sequence[bytes], timeout_s: float) -> asyncio.Future[list[Reply]]:
+        """Send many commands as one call. The future gets an answer for each: a RedisReplyError where Redis refused
+        it, ConnectionLost where the connection ended before it was answered."""
+        answer: asyncio.Future[list[Reply]] = self._loop.create_future()
+        self._send(_Call(answer, self._loop.time() + timeout_s, len(packed), []), b"".join(packed))
         return answer
 
     async def close(self) -> None:
@@ -100,46 +150,119 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        try:
-            while (reply := self._reader.gets()) is not False:
-                self._deliver(reply)
-        except hiredis.ProtocolError as error:
-            self.abort(f"the answer is not Redis protocol: {error}")
+        if not self._handing_out:
+            self._hand_out()
+
+    def pause_writing(self) -> None:
+        """Redis reads more slowly than we write."""
+        self._takes_more = False
+
+    def resume_writing(self) -> None:
+        self._takes_more = True
+        self._admit()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        while self._handing_out:
+            self._hand_out()
         self._end(str(exc) if exc else "the server closed the connection")
         if not self._ended.done():
             self._ended.set_result(None)
 
     # Inside
 
+    def _check_open(self) -> None:
+        if not self.is_open:
+            raise RedisUnavailable(self.address, self._lost_because or "the connection is closed")
+
+    def _may_send(self) -> bool:
+        in_flight = len(self._calls) + self._admitted
+        return in_flight < MAX_IN_FLIGHT and self._takes_more and self._unsent_bytes < _MAX_UNSENT_BYTES
+
+    def _admit(self) -> None:
+        """Wake those that have waited longest for room, as many as there is room for; all, once there is no point."""
+        while self._queued and (self._may_send() or not self.is_open):
+            turn = self._queued.popleft()
+            if not turn.comes.done():
+                self._admitted += 1
+                self._unsent_bytes += turn.size
+                turn.comes.set_result(None)
+
+    def _take_back(self, turn: _Turn) -> None:
+        """The room that was kept for a turn."""
+        self._admitted -= 1
+        self._unsent_bytes -= turn.size
+
+    def _send(self, call: _Call, packed: bytes) -> None:
+        self._check_open()
+        self._calls.append(call)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(packed)
+        self._unsent_bytes += len(packed)
+        if self._watch is None:
+            self._watch = self._loop.call_later(_WATCH_S, self._check_deadline)
+
     def _flush(self) -> None:
         if self._unsent and self._transport is not None and self._lost_because is None:
             self._transport.write(b"".join(self._unsent))
+        self._unsent_bytes -= sum(map(len, self._unsent))
         self._unsent.clear()
+        if self._queued:
+            self._admit()
 
-    def _deliver(self, reply: Reply) -> None:
+    def _hand_out(self) -> None:
+        """Answer a quarter of the callers in this turn of the loop, and the others in the following ones.
+
+        Their next calls then leave while Redis still executes those of the others. With all at once, Redis and we
+        would wait for each other in turns.
+        """
+        self._handing_out = False
+        callers = max(len(self._calls) // 4, 1)
+        try:
+            while callers:
+                reply = self._reader.gets()
+                if reply is False:
+                    return
+                callers -= self._deliver(reply)
+        except hiredis.ProtocolError as error:
+            self.abort(f"the answer is not Redis protocol: {error}")
+            return
+        if self._reader.has_data():
+            self._handing_out = True
+            self._loop.call_soon(self._hand_out)
+
+    def _deliver(self, reply: Reply) -> bool:
+        """True where a caller has got its answer with this."""
         if self._on_push is not None and isinstance(reply, list):
             push = cast(list[str], reply)
             if push[0] == "message":
                 self._on_push(push)
-                return
-        if not self._waiting:
+                return False
+        if not self._calls:
             self.abort("an answer came that nobody asked for")
-            return
-        answer, _ = self._waiting.popleft()
+            return False
+        answer, _, size, replies = self._calls[0]
+        if replies is not None:
+            replies.append(reply)
+            if len(replies) < size:
+                return False
+            reply = replies
+        self._calls.popleft()
+        if self._queued:
+            self._admit()
         if answer.done():
-            return
+            return True
         if isinstance(reply, RedisReplyError):
             answer.set_exception(reply)
         else:
             answer.set_result(reply)
+        return True
 
     def _check_deadline(self) -> None:
         self._watch = None
-        if not self._waiting:
+        if not self._calls:
             return
-        if self._waiting[0][1] < self._loop.time():
+        if self._calls[0].deadline_s < self._loop.time():
             self.abort("no answer in time")
             return
         self._watch = self._loop.call_later(_WATCH_S, self._check_deadline)
@@ -151,10 +274,18 @@ class Connection(asyncio.Protocol):
             self._watch.cancel()
             self._watch = None
         self._unsent.clear()
-        waiting, self._waiting = self._waiting, deque()
-        for answer, _ in waiting:
-            if not answer.done():
-                answer.set_exception(ConnectionLost(self.address, self._lost_because))
+        calls, self._calls = self._calls, deque()
+        for call in calls:
+            self._give_up(call, ConnectionLost(self.address, self._lost_because))
+        self._admit()
+
+    def _give_up(self, call: _Call, lost: ConnectionLost) -> None:
+        if call.answer.done():
+            return
+        if call.replies is None:
+            call.answer.set_exception(lost)
+        else:
+            call.answer.set_result([*call.replies, *repeat(lost, call.size - len(call.replies))])
 
 
 def pack(*args: Argument) -> bytes:
@@ -172,65 +303,3 @@ def pack(*args: Argument) -> bytes:
 
 def _as_bytes(arg: Argument) -> Argument:
     return arg.encode(errors="surrogateescape") if isinstance(arg, str) else arg
-
-
-async def open_connection(
-    endpoint: Endpoint,
-    *,
-    name: str | None,
-    timeout_s: float,
-    on_push: Callable[[Sequence[str]], None] | None = None,
-) -> Connection:
-    """Connect, authenticate, select the database and give the connection its name.
-
-    Raises: RedisUnavailable, naming the address and the reason.
-    """
-    try:
-        async with asyncio.timeout(timeout_s):
-            connection = await _connect(endpoint, on_push)
-            await _introduce(connection, endpoint, name, timeout_s)
-            return connection
-    except TimeoutError:
-        raise RedisUnavailable(endpoint.address, f"no connection within {timeout_s:g} s") from None
-    except OSError as error:
-        raise RedisUnavailable(endpoint.address, error.strerror or str(error)) from error
-
-
-async def _connect(endpoint: Endpoint, on_push: Callable[[Sequence[str]], None] | None) -> Connection:
-    loop = asyncio.get_running_loop()
-
-    def make() -> Connection:
-        return Connection(endpoint.address, on_push)
-
-    if endpoint.path is not None:
-        _, connection = await loop.create_unix_connection(make, endpoint.path)
-    else:
-        ssl = endpoint.ssl_context()
-        server_hostname = endpoint.host if ssl is not None else None
-        _, connection = await loop.create_connection(
-            make, endpoint.host, endpoint.port, ssl=ssl, server_hostname=server_hostname
-        )
-    return connection
-
-
-async def _introduce(connection: Connection, endpoint: Endpoint, name: str | None, timeout_s: float) -> None:
-    commands: list[tuple[Argument, ...]] = []
-    if endpoint.password is not None:
-        user = (endpoint.username,) if endpoint.username else ()
-        commands.append(("AUTH", *user, endpoint.password))
-    if endpoint.db:
-        commands.append(("SELECT", endpoint.db))
-    if name:
-        commands.append(("CLIENT", "SETNAME", name))
-    commands.append(("CLIENT", "ID"))
-    answers = [connection.send(pack(*command), timeout_s) for command in commands]
-    try:
-        connection.client_id = (await asyncio.gather(*answers))[-1]
-    except (RedisReplyError, ConnectionLost) as error:
-        connection.abort("the server refused the introduction")
-        await asyncio.gather(*answers, return_exceptions=True)
-        reason = error.reason if isinstance(error, ConnectionLost) else str(error)
-        raise RedisUnavailable(endpoint.address, reason) from error
-    except asyncio.CancelledError:
-        connection.abort("connecting was given up")
-        raise

@@ -21,6 +21,7 @@ _PASSING = frozenset(
         "READONLY",
         "MASTERDOWN",
         "OOM",
+        "ASK",
         "TRYAGAIN",
         "CLUSTERDOWN",
         "NOREPLICAS",
@@ -30,9 +31,21 @@ _PASSING = frozenset(
 )
 
 
+_FOR_NOW = frozenset({"READONLY", "MASTERDOWN", "ASK", "TRYAGAIN", "CLUSTERDOWN"})
+_HALF_A_SLOT = "Script attempted to access a non local key"
+"""What a script meets on a cluster while the queue's slot moves: some keys are here and some are there already."""
+
+
 def is_passing(error: Exception) -> bool:
-    """True where the same call may succeed later: Redis is away, loading, failing over, full or busy."""
-    return isinstance(error, RedisUnavailable) or (isinstance(error, RedisReplyError) and error.code in _PASSING)
+    """True where the same call may succeed later: Redis is away, loading, failing over, resharding, full or busy."""
+    if isinstance(error, RedisReplyError):
+        return error.code in _PASSING or _HALF_A_SLOT in str(error)
+    return isinstance(error, RedisUnavailable)
+
+
+def is_refused_for_now(error: Exception) -> bool:
+    """True where a server is not the one to ask, or not yet: it has executed nothing, and another soon will."""
+    return isinstance(error, RedisReplyError) and error.code in _FOR_NOW
 
 
 class Pause:

@@ -1,12 +1,12 @@
-"""REDIS_URL, checked, as an `Endpoint`. No password ever gets into a repr, an address or an error."""
+"""REDIS_URL, checked, as the place that it names. No password ever gets into a repr, an address or an error."""
 
 from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass, field
-from typing import NoReturn
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from dataclasses import dataclass, field, replace
+from typing import NoReturn, TypeAlias
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from redis.asyncio.connection import parse_url
 
@@ -14,10 +14,15 @@ from jobqueue.errors import SettingsError
 
 SETTING = "REDIS_URL"
 DEFAULT_PORT = 6379
+DEFAULT_SENTINEL_PORT = 26379
 
 _SERVER_SCHEMES = ("redis", "rediss", "unix")
-_GROUP_SCHEMES = ("redis+sentinel", "redis+cluster")
+_SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
+_CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+_GROUP_SCHEMES = _SENTINEL_SCHEMES + _CLUSTER_SCHEMES
+_SCHEMES = _SERVER_SCHEMES + _GROUP_SCHEMES
 _LOGIN_OPTIONS = ("db", "username", "password")
+_SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 _TLS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
 _CERT_REQS = {"required": ssl.CERT_REQUIRED, "optional": ssl.CERT_OPTIONAL, "none": ssl.CERT_NONE}
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -55,22 +60,10 @@ class Endpoint:
 
         Raises: SettingsError, naming REDIS_URL, what is wrong with it and what would be right.
         """
-        parts = _split(url)
-        _check_place(parts)  # before what follows it: where the host is missing, a password may stand in its place
-        options = _options(parts)
-        db = _db(parts, options)
-        if parts.scheme in _GROUP_SCHEMES:
-            _refuse_group(parts, db)
-        login = parse_url(url)
-        return cls(
-            host=login.get("host", "127.0.0.1"),
-            port=login.get("port", DEFAULT_PORT),
-            path=login.get("path"),
-            tls_options=_tls_options(options) if parts.scheme == "rediss" else None,
-            db=db,
-            username=login.get("username"),
-            password=login.get("password"),
-        )
+        place = read_url(url)
+        if not isinstance(place, cls):
+            _refuse("names a group of servers; one is wanted here, as in redis://host:6379/0")
+        return place
 
     @property
     def tls(self) -> bool:
@@ -109,6 +102,72 @@ class Endpoint:
         return context
 
 
+@dataclass(frozen=True)
+class SentinelGroup:
+    """A service whose master sentinels know. `server` is the master but for its host and port, which they tell."""
+
+    sentinels: tuple[Endpoint, ...]
+    service: str
+    server: Endpoint
+
+
+@dataclass(frozen=True)
+class ClusterGroup:
+    """Some nodes of a cluster; any of them knows the others."""
+
+    nodes: tuple[Endpoint, ...]
+
+
+Place: TypeAlias = Endpoint | SentinelGroup | ClusterGroup
+
+
+def read_url(url: str) -> Place:
+    """What REDIS_URL names: one server, a service that sentinels watch, or a cluster.
+
+    Shape: `rediss` in place of `redis` means TLS, to the sentinels as well. User, password and database are the
+    servers'; a sentinel's login is `?sentinel_username=…&sentinel_password=…`.
+    Raises: SettingsError, naming REDIS_URL, what is wrong with it and what would be right.
+    """
+    parts = _split(url)
+    _check_place(parts)  # before what follows it: where the host is missing, a password may stand in its place
+    options = _options(parts)
+    db = _db(parts, options)
+    tls_options = _tls_options(options) if parts.scheme.startswith("rediss") else None
+    if parts.scheme in _SERVER_SCHEMES:
+        return replace(_server(url), db=db, tls_options=tls_options)
+    servers = tuple(replace(_server(one), db=db, tls_options=tls_options) for one in _one_by_one(parts))
+    if parts.scheme in _CLUSTER_SCHEMES:
+        if db:
+            _refuse(f"database {db}: a cluster has database 0 only")
+        return ClusterGroup(servers)
+    service = unquote(parts.path.strip("/").partition("/")[0])
+    if not service:
+        _refuse(f"the service is missing; write {parts.scheme}://host:26379,host:26379/service/db")
+    login = (options.get("sentinel_username"), options.get("sentinel_password"))
+    sentinels = tuple(replace(server, db=0, username=login[0], password=login[1]) for server in servers)
+    return SentinelGroup(sentinels, service, servers[0])
+
+
+def _server(url: str) -> Endpoint:
+    """Host and port, or path, and login; what redis-py reads in the URL of one server."""
+    read = parse_url(url)
+    return Endpoint(
+        host=read.get("host", "127.0.0.1"),
+        port=read.get("port", DEFAULT_PORT),
+        path=read.get("path"),
+        username=read.get("username"),
+        password=read.get("password"),
+    )
+
+
+def _one_by_one(parts: SplitResult) -> list[str]:
+    """The URLs of a group's members, each with a port."""
+    login, at, hosts = parts.netloc.rpartition("@")
+    port = DEFAULT_SENTINEL_PORT if parts.scheme in _SENTINEL_SCHEMES else DEFAULT_PORT
+    places = (host if re.search(r":[0-9]+$", host) else f"{host}:{port}" for host in hosts.split(","))
+    return [urlunsplit(("redis", f"{login}{at}{place}", "", parts.query, "")) for place in places]
+
+
 def _refuse(problem: str) -> NoReturn:
     raise SettingsError(SETTING, problem) from None  # the cause may hold the URL, and that the password
 
@@ -119,8 +178,8 @@ def _split(url: str) -> SplitResult:
     scheme, separator, rest = url.partition("://")
     if not separator or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
         _refuse("has no scheme; write redis://host:port/db, rediss://host:port/db or unix:///path")
-    if scheme.lower() not in _SERVER_SCHEMES + _GROUP_SCHEMES:
-        schemes = ", ".join(f"{name}://" for name in _SERVER_SCHEMES + _GROUP_SCHEMES)
+    if scheme.lower() not in _SCHEMES:
+        schemes = ", ".join(f"{name}://" for name in _SCHEMES)
         _refuse(f"scheme {scheme!r} is not one of {schemes}")
     try:
         parts = urlsplit(url)
@@ -135,11 +194,13 @@ def _split(url: str) -> SplitResult:
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
-    known = _LOGIN_OPTIONS + (_TLS_OPTIONS if parts.scheme == "rediss" else ())
+    of_sentinels = _SENTINEL_OPTIONS if parts.scheme in _SENTINEL_SCHEMES else ()
+    of_tls = _TLS_OPTIONS if parts.scheme.startswith("rediss") else ()
+    known = (*_LOGIN_OPTIONS, *of_sentinels, *of_tls)
     options: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in _TLS_OPTIONS and name not in known:
-            _refuse(f"option {name!r} is only for rediss://")
+            _refuse(f"option {name!r} is only for rediss{parts.scheme.removeprefix('redis').removeprefix('unix')}://")
         if name not in known:
             _refuse(f"unknown option {name!r}; known are {', '.join(known)}")
         if name in options:
@@ -153,7 +214,7 @@ def _options(parts: SplitResult) -> dict[str, str]:
 def _db(parts: SplitResult, options: dict[str, str]) -> int:
     """The database number: `?db=1` anywhere; `/1` with a host; the second part of a sentinel's path."""
     segments = [] if parts.scheme == "unix" else [unquote(part) for part in parts.path.strip("/").split("/")]
-    if parts.scheme == "redis+sentinel":
+    if parts.scheme in _SENTINEL_SCHEMES:
         segments = segments[1:]
     if len(segments) > 1:
         _refuse(f"path {parts.path!r} has too many parts; the last one is the database number, as in /0")
@@ -210,18 +271,3 @@ def _check_host(place: str, scheme: str) -> None:
         _refuse(f"the port of host {host!r} is not a number from 1 to 65535")
     if colon and not (port and 1 <= int(port) <= 65535):
         _refuse(f"port {port!r} of host {host!r} is not a number from 1 to 65535")
-
-
-def _refuse_group(parts: SplitResult, db: int) -> NoReturn:
-    """Say that Sentinel and Cluster are not supported yet, after naming what else is wrong with the URL."""
-    hosts = parts.netloc.rpartition("@")[2].replace(",", ", ")
-    if parts.scheme == "redis+sentinel":
-        service = unquote(parts.path.strip("/").partition("/")[0])
-        if not service:
-            _refuse("the service is missing; write redis+sentinel://host:26379,host:26379/service/db")
-        what = f"Sentinel (service {service!r}, database {db}, hosts {hosts})"
-    else:
-        if db:
-            _refuse(f"database {db}: a cluster has database 0 only")
-        what = f"Cluster (hosts {hosts})"
-    _refuse(f"{what} is not supported yet; name one server, as in redis://host:6379/0")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobqueue import wire
 from jobqueue.errors import InvalidPayload, MalformedJob
 from jobqueue.handler import Handler, Superseding
-from jobqueue.job import Envelope, Job
+from jobqueue.job import Envelope, Job, JobOptions
 from jobqueue.policy import Policy
 from jobqueue.registry import Registry
 from jobqueue.wire import Fetched
 from jobqueue.worker.outcomes import Failed, Ghost
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """A job that may run. `lane` is the dedupe key of a superseding one."""
 
     job: Job
@@ -31,30 +29,34 @@ def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
     try:
         return wire.decode_job(queue, job_id, fields), None
     except MalformedJob as error:
-        broken = Job(job_id, queue, fields.get("name", ""), Envelope(None), {}, 0)
+        broken = Job(job_id, queue, fields.get("name", ""), Envelope(None), JobOptions({}), 0)
         if wire.is_ghost(fields):
             return broken, Ghost()
         return broken, Failed(f"malformed job: {error}", mended=wire.mended(fields))
 
 
-def admit(job: Job, registry: Registry) -> Admitted | Failed:
+def admit(job: Job, fetched: Fetched, policy: Policy, registry: Registry) -> Admitted | Failed:
     """Only jobs that nobody has given up on, of a known handler, with a valid payload."""
-    handler = registry.find(job.name)
-    max_claims = (handler.policy if handler is not None else Policy()).max_claims
     if job.deferred_failure is not None:
         return Failed(job.deferred_failure)
-    if job.stalled_count >= max_claims:
+    if job.stalled_count >= policy.max_claims:
         return Failed(f"quarantined: {job.stalled_count} workers died or stalled while they ran it")
+    handler = registry.find(job.name)
     if handler is None:
         known = ", ".join(registry.names) or "none"
         return Failed(f"unknown handler {job.name!r} (registered here: {known})")
     try:
-        payload = handler.validate_json(job.envelope.payload)
+        payload = handler.validate_json(_payload_json(job, fetched)) if handler.payload is not None else None
         return Admitted(job, handler, payload, _lane(job, handler, payload))
     except InvalidPayload as error:
         return Failed(f"invalid payload: {error.details}")
     except ValueError as error:
         return Failed(f"invalid payload: {error}")
+
+
+def _payload_json(job: Job, fetched: Fetched) -> str:
+    """Raises: ValueError where what a foreign producer stored cannot be written again."""
+    return wire.payload_json((fetched.fields or {}).get("data", ""), job.envelope)
 
 
 def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:

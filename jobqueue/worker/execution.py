@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from jobqueue.context import AbortReason
 from jobqueue.job import Job
-from jobqueue.transitions import Held
+from jobqueue.policy import Policy
+from jobqueue.transitions import Claimant, Held
+from jobqueue.wire import Fetched
+from jobqueue.worker.journal import Journal
 from jobqueue.worker.run import Run
+
+
+class Slot(Protocol):
+    """One unit of concurrency: what runs a job at a time, and goes on with what recording that one fetched."""
+
+    @property
+    def claimant(self) -> Claimant: ...
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What runs its present job, or ran its last."""
+        ...
+
+    def may_fetch(self) -> bool:
+        """False where the slot wants no further job."""
+        ...
+
+    def carry(self, steps: Coroutine[Any, Any, Fetched]) -> None:
+        """Run the steps as a new task, in place of the present one; they give the slot's next job."""
+        ...
 
 
 class Execution:
@@ -16,12 +42,26 @@ class Execution:
     Concurrency: on the event loop, but for `stop_from_thread`.
     """
 
-    def __init__(self, job: Job) -> None:
+    __slots__ = (
+        *("_limit", "_loop", "_reason", "_run"),
+        *("held", "is_left_behind", "job", "journal", "policy", "slot", "started_s", "until_recorded"),
+    )
+
+    def __init__(self, job: Job, policy: Policy, slot: Slot, journal: Journal) -> None:
         self.job = job
+        self.policy = policy
+        self.slot = slot
+        self.journal = journal
+        self.started_s = time.monotonic()
         self.held: Held = None
         """What must be given back with the record, however the try ends."""
+        self.until_recorded: list[Callable[[], object]] = []
+        """What is to be ended after the record."""
+        self.is_left_behind = False
+        """True once its handler has outlived the try, which goes on in another task."""
         self._loop = asyncio.get_running_loop()
         self._run: Run | None = None
+        self._limit: asyncio.TimerHandle | None = None
         self._reason: AbortReason | None = None
 
     @property
@@ -34,12 +74,18 @@ class Execution:
         """Seconds between the signal and the cancellation of the run, 0 where none is at work."""
         return self._run.grace_s if self._run is not None else 0.0
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Run, limit_ms: int | None) -> None:
+        """From now on the run hears what comes to stop it; so does its time limit."""
         self._run = run
+        if limit_ms is not None:
+            reason = AbortReason("timeout", f"timed out after {limit_ms} ms")
+            self._limit = self._loop.call_later(limit_ms / 1000, self.stop, reason)
 
     def end(self) -> None:
         """The handler is done; what comes to stop it now comes too late."""
         self._run = None
+        if self._limit is not None:
+            self._limit.cancel()
 
     def stop(self, reason: AbortReason) -> None:
         """Tell the run to stop; one that has not begun will not begin."""
@@ -51,6 +97,11 @@ class Execution:
     def stop_from_thread(self, reason: AbortReason) -> None:
         """As `stop`, from another thread. Raises: RuntimeError where the loop is closed."""
         self._loop.call_soon_threadsafe(self.stop, reason)
+
+    def let_go(self) -> None:
+        """It is recorded: end what was held open for it; also what refers back to it, which only gc would find."""
+        while self.until_recorded:
+            self.until_recorded.pop()()
 
     def cancel(self) -> None:
         if self._run is not None:

@@ -5,33 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 
 from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobContext, Resources
 from jobqueue.errors import JobCancelled, RedisError
+from jobqueue.handler import Plain
 from jobqueue.job import Job
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
-from jobqueue.transitions import Claimant, Held, Lane, Lock
+from jobqueue.transitions import Held, Lane, Lock
 from jobqueue.wire import Fetched
 from jobqueue.worker import admission, schedulers
+from jobqueue.worker.active import ActiveJobs
 from jobqueue.worker.admission import Admitted
-from jobqueue.worker.execution import Execution
+from jobqueue.worker.execution import Execution, Slot
 from jobqueue.worker.journal import Journal
 from jobqueue.worker.outcomes import Ending, Failed, Outcome, Raised, Retried, decide, reason_of
 from jobqueue.worker.patterns import Entered, Patterns
 from jobqueue.worker.recorder import Recorder
-from jobqueue.worker.renewer import JobLease, Lease, LockLease, Renewer
+from jobqueue.worker.renewer import LockLease, Renewer
 from jobqueue.worker.reporter import Reporter
-from jobqueue.worker.run import Run, Stragglers
+from jobqueue.worker.run import LeftBehind, Run, Stragglers
 from jobqueue.worker.superseding import SupersedeWatch
 
 _log = logging.getLogger("jobqueue.worker")
+
+_UNKNOWN_POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,47 +61,67 @@ class Executor:
         self._patterns = Patterns(queue, shared.reporter.redis_lost)
         self._recorder = Recorder(queue, shared.reporter)
         self._stop_reason: AbortReason | None = None
-        self.executions: set[Execution] = set()
+        self.active = ActiveJobs(queue.keys)
+        shared.renewer.follow(self.active)
 
     def stop(self, reason: AbortReason) -> None:
         """Tell all executions to stop, also those that are still to begin."""
         self._stop_reason = reason
-        for execution in self.executions:
+        for execution in self.active:
             execution.stop(reason)
 
-    async def execute(self, fetched: Fetched, claimant: Claimant, may_fetch: Callable[[], bool]) -> Fetched:
-        """Take one claimed job to its end; returns the next one, which recording fetched."""
-        started_s = time.monotonic()
-        job, unreadable = admission.read(self._queue.name, fetched)
-        policy = self._policy(job)
-        journal = Journal(self._queue, job.id, policy.keep_logs, self._shared.reporter.redis_lost)
-        with ExitStack() as until_recorded:
-            execution = self._begin(job, claimant, until_recorded)
-            outcome = unreadable or await self._try(execution, claimant, journal, until_recorded)
-            if isinstance(outcome, Failed | Retried):
-                journal.log(f"failed: {outcome.reason}")
-            await journal.close()
-            recorded = await self._recorder.record(job, outcome, execution.held, claimant, policy, may_fetch)
-        self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - started_s)
-        return recorded.next
+    async def execute(self, fetched: Fetched, slot: Slot) -> Fetched:
+        """Take one claimed job to its end; returns the next one, which recording fetched.
 
-    def _begin(self, job: Job, claimant: Claimant, until_recorded: ExitStack) -> Execution:
-        execution = Execution(job)
-        self.executions.add(execution)
-        until_recorded.callback(self.executions.discard, execution)
+        Raises: LeftBehind where the handler outlived its try, which goes on in another task.
+        """
+        job, unreadable = admission.read(self._queue.name, fetched)
+        execution = self._begin(job, slot)
+        try:
+            outcome = unreadable or await self._try(execution, fetched)
+            return await self._end(execution, outcome)
+        finally:
+            if not execution.is_left_behind:
+                self._let_go(execution)
+
+    def _begin(self, job: Job, slot: Slot) -> Execution:
+        shared = self._shared
+        handler = shared.registry.find(job.name)
+        policy = handler.policy if handler is not None else _UNKNOWN_POLICY
+        journal = Journal(self._queue, job.id, policy.keep_logs, shared.reporter.redis_lost)
+        execution = Execution(job, policy, slot, journal)
+        self.active.add(execution)
         if self._stop_reason is not None:
             execution.stop(self._stop_reason)
-        self._renew(JobLease(self._queue.keys, job.id, claimant.token, execution.stop_from_thread), until_recorded)
         return execution
 
-    async def _try(
-        self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
-    ) -> Outcome:
+    def _let_go(self, execution: Execution) -> None:
+        self.active.discard(execution)
+        execution.let_go()
+
+    async def _try(self, execution: Execution, fetched: Fetched) -> Outcome:
         """A job that stumbles outside its handler (a validator, a key function) fails; it is not claimed for ever."""
         job = execution.job
         try:
-            return await self._process(execution, claimant, journal, until_recorded)
-        except RedisError:
+            execution.held = self._lane(job, job.envelope.dedupe_key)
+            if job.scheduler_id is not None:
+                await until_answered(partial(schedulers.advance, self._queue, job), self._shared.reporter.redis_lost)
+            admitted = admission.admit(job, fetched, execution.policy, self._shared.registry)
+            if not isinstance(admitted, Admitted):
+                return admitted
+            if not isinstance(admitted.handler.pattern, Plain):
+                refused = await self._enter(execution, admitted)
+                if refused is not None:
+                    return refused
+            if execution.reason is None:
+                ending = await self._run(execution, admitted)
+            else:
+                ending = Raised(JobCancelled(execution.reason.message))
+            outcome = self._decide(execution, admitted, ending)
+            if execution.held is not None:
+                outcome = await self._patterns.ask_again(admitted, execution.held, outcome)
+            return outcome
+        except (RedisError, LeftBehind):
             raise
         except BaseException as error:
             if _slot_is_given_up():
@@ -105,75 +129,82 @@ class Executor:
             _log.exception("job %s of queue %s could not be run", job.id, job.queue)
             return Failed(f"could not be run: {reason_of(error)}")
 
-    async def _process(
-        self, execution: Execution, claimant: Claimant, journal: Journal, until_recorded: ExitStack
-    ) -> Outcome:
-        job = execution.job
-        execution.held = self._lane(job, job.envelope.dedupe_key)
-        if job.scheduler_id is not None:
-            await until_answered(lambda: schedulers.advance(self._queue, job), self._shared.reporter.redis_lost)
-        admitted = admission.admit(job, self._shared.registry)
-        if not isinstance(admitted, Admitted):
-            return admitted
-        execution.held = self._lane(job, admitted.lane)
-        entered = await self._patterns.enter(admitted, claimant)
+    async def _enter(self, execution: Execution, admitted: Admitted) -> Outcome | None:
+        """Take what the pattern wants held; the outcome of a job that may not run now."""
+        execution.held = self._lane(admitted.job, admitted.lane)
+        entered = await self._patterns.enter(admitted, execution.slot.claimant)
         if not isinstance(entered, Entered):
             return entered
         execution.held = entered.held
-        self._guard(execution, entered.held, until_recorded)
-        outcome = await self._run(execution, admitted, entered.held, claimant, journal)
-        return await self._patterns.ask_again(admitted, entered.held, outcome)
+        self._guard(execution, entered.held)
+        return None
 
-    def _guard(self, execution: Execution, held: Held, until_recorded: ExitStack) -> None:
+    def _guard(self, execution: Execution, held: Held) -> None:
         """Keep alive what the run holds, and let its loss reach the run."""
         match held:
             case Lock(key, token):
-                self._renew(LockLease(key, token, execution.stop_from_thread), until_recorded)
+                lease = LockLease(key, token, execution.stop_from_thread)
+                self._shared.renewer.hold(lease)
+                execution.until_recorded.append(partial(self._shared.renewer.drop, lease))
             case Lane():
 
                 def superseded(by: str) -> None:
                     execution.stop(AbortReason("superseded", f"superseded by job {by}", by))
 
-                until_recorded.callback(self._watch.watch(execution.job.id, superseded))
+                execution.until_recorded.append(self._watch.watch(execution.job.id, superseded))
             case None:
                 return
 
-    async def _run(
-        self, execution: Execution, admitted: Admitted, held: Held, claimant: Claimant, journal: Journal
-    ) -> Outcome:
-        job, handler, settings = admitted.job, admitted.handler, self._shared.settings
-        signal = AbortSignal()
+    def _run(self, execution: Execution, admitted: Admitted) -> Awaitable[Ending]:
+        job, handler, shared, slot = admitted.job, admitted.handler, self._shared, execution.slot
         context = JobContext(
             job=job,
-            signal=signal,
-            resources=self._shared.resources,
-            worker_name=claimant.worker_name,
-            fence=held.fence if isinstance(held, Lock) else None,
-            _log=journal.log,
-            _progress=journal.progress,
-            _enqueue=self._shared.enqueue,
+            signal=AbortSignal(),
+            resources=shared.resources,
+            worker_name=slot.claimant.worker_name,
+            fence=execution.held.fence if isinstance(execution.held, Lock) else None,
+            _log=execution.journal.log,
+            _progress=execution.journal.progress,
+            _enqueue=shared.enqueue,
         )
-        if execution.reason is None:
-            self._shared.reporter.started(job)
-            run = Run(handler, context, admitted.payload, self._shared.stragglers)
-            limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or settings.worker_timeout_ms
-            execution.begin(run)
-            ending: Ending = await run.finish(limit_ms)
-            execution.end()
-        else:
-            ending = Raised(JobCancelled(execution.reason.message))
-        return decide(job, handler, ending, signal.why or execution.reason, settings.jobs_max_result_bytes)
 
-    def _renew(self, lease: Lease, until_recorded: ExitStack) -> None:
-        self._shared.renewer.hold(lease)
-        until_recorded.callback(self._shared.renewer.drop, lease)
+        def leave_behind(ending: Ending) -> None:
+            execution.is_left_behind = True
+            slot.carry(self._end_without_handler(execution, admitted, ending))
+
+        shared.reporter.started(job)
+        run = Run(handler, context, admitted.payload, slot.task, shared.stragglers, leave_behind)
+        limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or shared.settings.worker_timeout_ms
+        execution.begin(run, limit_ms)
+        return run.finish()
+
+    async def _end_without_handler(self, execution: Execution, admitted: Admitted, ending: Ending) -> Fetched:
+        try:
+            outcome = self._decide(execution, admitted, ending)
+            return await self._end(execution, await self._patterns.ask_again(admitted, execution.held, outcome))
+        finally:
+            self._let_go(execution)
+
+    def _decide(self, execution: Execution, admitted: Admitted, ending: Ending) -> Outcome:
+        execution.end()
+        limit = self._shared.settings.jobs_max_result_bytes
+        return decide(admitted.job, admitted.handler, ending, execution.reason, limit)
+
+    async def _end(self, execution: Execution, outcome: Outcome) -> Fetched:
+        job, journal, slot = execution.job, execution.journal, execution.slot
+        if isinstance(outcome, Failed | Retried):
+            journal.log(f"failed: {outcome.reason}")
+        journal.close()
+        if journal.is_sending:
+            await journal.sent()
+        recorded = await self._recorder.record(
+            job, outcome, execution.held, slot.claimant, execution.policy, slot.may_fetch
+        )
+        self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - execution.started_s)
+        return recorded.next
 
     def _lane(self, job: Job, dedupe_key: str | None) -> Lane | None:
         return None if dedupe_key is None else self._queue.lane(job.name, dedupe_key, job.id)
-
-    def _policy(self, job: Job) -> Policy:
-        handler = self._shared.registry.find(job.name)
-        return handler.policy if handler is not None else Policy()
 
 
 def _slot_is_given_up() -> bool:

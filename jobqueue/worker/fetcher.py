@@ -1,16 +1,18 @@
 """Fetcher: keeps the slots of one queue at work with as few questions to Redis as possible.
 
-A slot is a long-lived task that runs one job after another; recording a job fetches the next. The fetcher only wakes
-slots that have none: it waits on the queue's marker, claims for one idle slot, and for twice as many each time that
-all claims of a round found a job.
+A slot runs one job after another; recording a job fetches its next. The fetcher only wakes slots that have none: it
+waits on the queue's marker, claims for one idle slot, and for twice as many each time that all claims of a round found
+a job.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from jobqueue.clock import now_ms
 from jobqueue.queue import Queue
@@ -20,6 +22,7 @@ from jobqueue.transitions import Claimant, Finished
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.reporter import Reporter
+from jobqueue.worker.run import LeftBehind
 from jobqueue.worker.settling import settle
 
 _log = logging.getLogger("jobqueue.worker")
@@ -31,12 +34,53 @@ _AFTER_FAULT_S = 1.0
 _LAST_CLAIM_S = 2.0
 
 
-@dataclass(slots=True)
-class _Slot:
-    """One unit of concurrency, with a token of its own: jobs that are active at once never share one."""
+class JobSlot:
+    """One unit of concurrency, with a token of its own: jobs that are active at once never share one.
 
-    claimant: Claimant
-    job: asyncio.Future[Fetched] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    Each job gets a task of its own, in a context of its own, so that nothing of one job reaches the next.
+    """
+
+    def __init__(
+        self, claimant: Claimant, may_fetch: Callable[[], bool], on_end: Callable[[JobSlot, Fetched], None]
+    ) -> None:
+        self.claimant = claimant
+        self.may_fetch = may_fetch
+        self._task: asyncio.Task[None] | None = None
+        self._on_end = on_end
+        self._context = contextvars.copy_context()
+        self._turn = 0
+
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What runs its present job, or ran its last. Raises: LookupError where there was none yet."""
+        if self._task is None:
+            raise LookupError("the slot has had no job yet")
+        return self._task
+
+    async def give_up(self) -> None:
+        """Cancel what is left of its job, and wait until that has ended."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def carry(self, steps: Coroutine[Any, Any, Fetched], name: str | None = None) -> None:
+        """Run the steps as a new task, in place of the present one; they give the slot's next job."""
+        self._turn += 1
+        coroutine = self._go_through(steps, self._turn)
+        self._task = asyncio.get_running_loop().create_task(coroutine, name=name, context=self._context.copy())
+
+    async def _go_through(self, steps: Coroutine[Any, Any, Fetched], turn: int) -> None:
+        """A fault of ours costs the job its try, since its lock expires, but not the worker its slot."""
+        following = NOTHING
+        try:
+            following = await steps
+        except LeftBehind:
+            _log.debug("a task that was left behind has ended")
+        except Exception:
+            _log.exception("a job of %s could not be taken to its end", self.claimant.worker_name)
+        finally:
+            if turn == self._turn:
+                self._on_end(self, following)
 
 
 class Fetcher:
@@ -54,23 +98,20 @@ class Fetcher:
         self._blocking = blocking
         self._executor = executor
         self._reporter = reporter
-        self._claimants = claimants
-        self._idle: deque[_Slot] = deque()
+        self._slots = [JobSlot(claimant, self._may_fetch, self._go_on) for claimant in claimants]
+        self._idle = deque(self._slots)
         self._changed = asyncio.Event()
         self._stopping = False
+        self._drained = asyncio.Event()
         self._on_hold = False
         self._woken = False
         self._delayed_until_ms: float = 0
         self._limited_until_ms: float = 0
-        self._slots: list[asyncio.Task[None]] = []
         self._fetching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._slots = [loop.create_task(self._work(claimant)) for claimant in self._claimants]
-        self._fetching = loop.create_task(self._fetch())
-        for task in (*self._slots, self._fetching):
-            task.add_done_callback(_tell_fault)
+        self._fetching = asyncio.get_running_loop().create_task(self._fetch())
+        self._fetching.add_done_callback(_tell_fault)
 
     async def stop_claiming(self) -> None:
         """Claim nothing more; what runs goes on. A claim whose answer Redis still owes is waited for, but not long."""
@@ -80,8 +121,7 @@ class Fetcher:
             await asyncio.wait({self._fetching}, timeout=_LAST_CLAIM_S)
             self._fetching.cancel()
             await asyncio.gather(self._fetching, return_exceptions=True)
-        while self._idle:
-            self._idle.popleft().job.set_result(NOTHING)
+        self._tell_if_drained()
 
     def hold(self, on_hold: bool) -> None:
         """Claim nothing while on hold."""
@@ -94,34 +134,29 @@ class Fetcher:
         self._changed.set()
 
     async def drained(self) -> None:
-        """Wait until every slot has ended its job."""
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        """After `stop_claiming`: wait until every slot has ended its job."""
+        await self._drained.wait()
 
     async def abandon(self) -> None:
         """Give up jobs whose end cannot be recorded; their locks expire and another worker takes them."""
-        for slot in self._slots:
-            slot.cancel()
-        await asyncio.gather(*self._slots, return_exceptions=True)
+        await asyncio.gather(*[slot.give_up() for slot in self._slots])
 
     # Slots
 
-    async def _work(self, claimant: Claimant) -> None:
-        while not self._stopping:
-            slot = _Slot(claimant)
-            self._idle.append(slot)
-            self._changed.set()
-            fetched = await slot.job
-            while fetched.fields is not None:
-                fetched = await self._execute(fetched, claimant)
-            self._note(fetched)
+    def _go_on(self, slot: JobSlot, fetched: Fetched) -> None:
+        """Start the slot's next job, where it has one."""
+        if fetched.fields is not None:
+            name = f"{fetched.fields.get('name')}:{fetched.job_id}"
+            slot.carry(self._executor.execute(fetched, slot), name)
+            return
+        self._note(fetched)
+        self._idle.append(slot)
+        self._changed.set()
+        self._tell_if_drained()
 
-    async def _execute(self, fetched: Fetched, claimant: Claimant) -> Fetched:
-        """A fault of ours costs the job its try, since its lock expires, but not the worker its slot."""
-        try:
-            return await self._executor.execute(fetched, claimant, self._may_fetch)
-        except Exception:
-            _log.exception("job %s of queue %s could not be taken to its end", fetched.job_id, self._queue.name)
-            return NOTHING
+    def _tell_if_drained(self) -> None:
+        if self._stopping and len(self._idle) == len(self._slots):
+            self._drained.set()
 
     def _may_fetch(self) -> bool:
         return not (self._stopping or self._on_hold)
@@ -152,22 +187,19 @@ class Fetcher:
         """Claim for up to `batch` idle slots, then wait for the next work; returns the size of the next round."""
         self._woken = False
         slots = [self._idle.popleft() for _ in range(min(batch, len(self._idle)))]
-        try:
-            found = await asyncio.gather(*map(self._claim_for, slots))
-        finally:
-            self._idle.extendleft(slot for slot in slots if not slot.job.done())
+        found = await asyncio.gather(*map(self._claim_for, slots))
         if self._idle and not self._stopping:
             await self._work_to_do()
         return batch * 2 if all(found) else 1
 
-    async def _claim_for(self, slot: _Slot) -> bool:
-        """Claim for one idle slot; where there is no job it stays idle."""
-        fetched = (await self._claim(slot.claimant)).next
-        if fetched.fields is None:
-            self._note(fetched)
-            return False
-        slot.job.set_result(fetched)
-        return True
+    async def _claim_for(self, slot: JobSlot) -> bool:
+        """Claim for one idle slot; where there is no job it is idle again."""
+        fetched = NOTHING
+        try:
+            fetched = (await self._claim(slot.claimant)).next
+        finally:
+            self._go_on(slot, fetched)
+        return fetched.fields is not None
 
     async def _claim(self, claimant: Claimant) -> Finished:
         async def claim() -> Finished:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +41,18 @@ class Journal:
     batch is sent again, so a line may appear twice, but none is lost.
     """
 
+    __slots__ = (
+        "_closed",
+        "_entries",
+        "_job_id",
+        "_keep_logs",
+        "_loop",
+        "_loop_thread",
+        "_on_loss",
+        "_queue",
+        "_sender",
+    )
+
     def __init__(self, queue: Queue, job_id: str, keep_logs: int, on_loss: Callable[[Exception], None]) -> None:
         self._queue = queue
         self._job_id = job_id
@@ -49,7 +60,6 @@ class Journal:
         self._on_loss = on_loss
         self._entries: deque[_Entry] = deque()
         self._loop = asyncio.get_running_loop()
-        self._loop_thread = threading.get_ident()
         self._sender: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -65,9 +75,17 @@ class Journal:
             raise ValueError(f"progress is {len(value_json)} characters of JSON, the limit is {MAX_PROGRESS}")
         self._append(_Progress(value_json))
 
-    async def close(self) -> None:
-        """Wait until everything written so far is in Redis; what comes later is dropped, its try is over."""
+    def close(self) -> None:
+        """Take no more: the try is over."""
         self._closed = True
+
+    @property
+    def is_sending(self) -> bool:
+        """True while something that was written is not in Redis yet."""
+        return self._sender is not None
+
+    async def sent(self) -> None:
+        """Wait until everything written so far is in Redis."""
         while self._sender is not None:
             await asyncio.shield(self._sender)
 
@@ -75,7 +93,7 @@ class Journal:
         if self._closed:
             return
         self._entries.append(entry)
-        if threading.get_ident() == self._loop_thread:
+        if _on_loop(self._loop):
             self._start_sending()
         else:
             self._loop.call_soon_threadsafe(self._start_sending)
@@ -103,3 +121,11 @@ class Journal:
                 await self._queue.add_log(self._job_id, text, self._keep_logs)
             case _Progress(value_json):
                 await self._queue.set_progress(self._job_id, value_json)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """True in the loop's own thread."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

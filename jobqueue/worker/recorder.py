@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, assert_never
 
 from jobqueue.errors import JobNotInState, LockLost
 from jobqueue.job import Job, Keep
@@ -28,8 +27,7 @@ from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.settling import settle
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What was written in the end, and the next job that writing it fetched. `outcome` is None where it was fenced
     off: the job was not this worker's any more."""
 
@@ -55,8 +53,8 @@ class Recorder:
     ) -> Recorded:
         """Write the outcome. While the lock lives a success never becomes a failure; after that it is dropped."""
 
-        async def write() -> Finished:
-            return await self._write(job, outcome, held, claimant, policy, fetch=may_fetch())
+        def write() -> Awaitable[Finished]:
+            return self._write(job, outcome, held, claimant, policy, fetch=may_fetch())
 
         try:
             finished = await settle(self._queue, claimant.token, write, self._reporter.redis_lost, job.id)
@@ -71,30 +69,28 @@ class Recorder:
             outcome = superseded
         return Recorded(outcome, finished.next)
 
-    async def _write(
+    def _write(
         self, job: Job, outcome: Outcome, held: Held, claimant: Claimant, policy: Policy, *, fetch: bool
-    ) -> Finished:
+    ) -> Awaitable[Finished]:
         match outcome:
             case Completed() | Superseded() | Skipped():
                 finish = Finish("completed", outcome.result_json, policy.keep_completed)
-                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
+                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Failed(reason, trace, mended):
                 fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
                 finish = Finish("failed", reason, policy.keep_failed, fields)
-                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
+                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Ghost():
                 finish = Finish("failed", "the job is missing", Keep(count=0))
-                return await self._queue.finish(job, finish, claimant, held, fetch=fetch)
+                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Retried(0, reason, trace):
-                await self._queue.retry(job, failure_fields(job, reason, trace), claimant.token, held)
-                return Finished(NOTHING)
+                return self._queue.retry(job, failure_fields(job, reason, trace), claimant.token, held)
             case Retried(delay_ms, reason, trace):
                 delay = Delay(delay_ms, counts=True, fields=failure_fields(job, reason, trace))
-                return await self._queue.delay(job, delay, claimant, held, fetch=fetch)
+                return self._queue.delay(job, delay, claimant, held, fetch=fetch)
             case Postponed(delay_ms):
-                return await self._queue.delay(job, Delay(delay_ms, counts=False), claimant, held, fetch=fetch)
+                return self._queue.delay(job, Delay(delay_ms, counts=False), claimant, held, fetch=fetch)
             case Released():
-                await self._queue.release(job, claimant.token, held)
-                return Finished(NOTHING)
+                return self._queue.release(job, claimant.token, held)
             case _:
                 assert_never(outcome)

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar, cast
+from functools import partial
+from typing import Any, Final, TypeAlias, cast
 
-import redis
-from redis.exceptions import NoScriptError, RedisError
-
-from jobqueue import wire
+from jobqueue import packing
 from jobqueue.context import AbortReason
-from jobqueue.keys import QueueKeys
+from jobqueue.errors import RedisError
 from jobqueue.locks import HEARTBEAT_MS, LOCK_TTL_MS
-from jobqueue.scripts import Script, own, shipped
+from jobqueue.redis.client import Client, Timeouts
+from jobqueue.redis.locating import Locator
+from jobqueue.scripts import own, shipped
+from jobqueue.worker.active import LOCK_LOST, ActiveJobs
 
 _log = logging.getLogger("jobqueue.worker")
 
 OnLost: TypeAlias = Callable[[AbortReason], None]
 """Told, in the renewer's thread, that it is not held any more."""
 
+SINGLETON_LOST: Final = AbortReason("lock_lost", "the singleton lock was lost")
 _RETRY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class JobLease:
-    """The lock of an active job."""
-
-    keys: QueueKeys
-    job_id: str
-    token: str
-    on_lost: OnLost
-
-    @property
-    def what(self) -> str:
-        """What is held, so that of two leases for one thing the older is known to be lost."""
-        return self.keys.job_lock(self.job_id)
+_TIMEOUTS = Timeouts(connect_s=_RETRY_S, call_s=2 * _RETRY_S)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,32 +38,19 @@ class LockLease:
     token: str
     on_lost: OnLost
 
-    @property
-    def what(self) -> str:
-        return self.key
-
-
-Lease: TypeAlias = JobLease | LockLease
-LeaseKind = TypeVar("LeaseKind", JobLease, LockLease)
-
 
 class Renewer:
     """Renews job locks at half their life, singleton locks at their heartbeat.
 
-    Concurrency: `hold` and `drop` from the event loop, renewal in the thread. A lost lease is told once and dropped.
+    Concurrency: `follow`, `hold` and `drop` from the event loop, renewal in the thread. What is lost is told.
     While Redis is away it tries again each second; what has expired meanwhile is then told as lost.
     """
 
-    def __init__(self, redis_url: str, lock_ms: int) -> None:
+    def __init__(self, locator: Locator, lock_ms: int) -> None:
         self._lock_ms = lock_ms
-        self._client = redis.Redis.from_url(
-            redis_url,
-            decode_responses=True,
-            encoding_errors="surrogateescape",
-            socket_timeout=_RETRY_S * 2,
-            socket_connect_timeout=_RETRY_S,
-        )
-        self._leases: dict[str, Lease] = {}
+        self._locator = locator
+        self._followed: tuple[ActiveJobs, ...] = ()
+        self._leases: dict[str, LockLease] = {}
         self._guard = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobqueue-renewer", daemon=True)
@@ -84,66 +59,75 @@ class Renewer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and its connection; twice is fine. Blocks for as long as one call to Redis may take."""
+        """End the thread; twice is fine. Blocks for as long as one call to Redis may take."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._client.close()
 
-    def hold(self, lease: Lease) -> None:
-        """Renew it from now on. An older lease for the same thing is proved lost by this one."""
+    def follow(self, active: ActiveJobs) -> None:
+        """Renew the locks of whatever jobs are active there, from now on."""
+        self._followed = (*self._followed, active)
+
+    def hold(self, lease: LockLease) -> None:
+        """Renew it from now on. An older lease for the same lock is proved lost by this one."""
         with self._guard:
-            older = self._leases.get(lease.what)
-            self._leases[lease.what] = lease
+            older = self._leases.get(lease.key)
+            self._leases[lease.key] = lease
         if older is not None:
-            _tell(older)
+            _tell(older.on_lost, SINGLETON_LOST)
 
-    def drop(self, lease: Lease) -> bool:
+    def drop(self, lease: LockLease) -> bool:
         """Renew it no more; False where it was not held any more."""
         with self._guard:
-            if self._leases.get(lease.what) is not lease:
+            if self._leases.get(lease.key) is not lease:
                 return False
-            del self._leases[lease.what]
+            del self._leases[lease.key]
             return True
 
     def _run(self) -> None:
-        rounds = [_Round(self._lock_ms / 2000, self._renew_jobs), _Round(HEARTBEAT_MS / 1000, self._renew_locks)]
+        rounds = [
+            _Round(self._lock_ms / 2000, partial(self._connected, self._renew_jobs)),
+            _Round(HEARTBEAT_MS / 1000, partial(self._connected, self._renew_locks)),
+        ]
         while not self._stopping.wait(max(min(one.due_s for one in rounds) - time.monotonic(), 0)):
             for one in rounds:
                 if one.due_s <= time.monotonic():
                     one.turn()
 
-    def _renew_jobs(self) -> None:
-        by_queue: defaultdict[QueueKeys, list[JobLease]] = defaultdict(list)
-        for lease in self._held(JobLease):
-            by_queue[lease.keys].append(lease)
-        for keys, leases in by_queue.items():
-            tokens, job_ids = [lease.token for lease in leases], [lease.job_id for lease in leases]
-            args = (keys.base, wire.pack(tokens), wire.pack(job_ids), self._lock_ms)
-            lost = set(cast(list[str], self._call(shipped("extendLocks"), [keys.of("stalled")], args)))
-            for lease in leases:
-                if lease.job_id in lost:
-                    self._lose(lease)
+    def _connected(self, work: Callable[[Client], Coroutine[Any, Any, None]]) -> None:
+        """Do this on a new connection, on an event loop of this thread's. It is rare enough to ask each time where the
+        server is now: locks that are renewed where a failover has left nobody run out where the jobs are."""
 
-    def _renew_locks(self) -> None:
-        for lease in self._held(LockLease):
-            if not self._call(own("renewLock"), [lease.key], [lease.token, LOCK_TTL_MS]):
-                self._lose(lease)
+        async def do() -> None:
+            client = Client(self._locator, timeouts=_TIMEOUTS)
+            try:
+                await work(client)
+            finally:
+                await client.close()
 
-    def _held(self, kind: type[LeaseKind]) -> list[LeaseKind]:
-        with self._guard:
-            return [lease for lease in self._leases.values() if isinstance(lease, kind)]
+        asyncio.run(do())
 
-    def _lose(self, lease: Lease) -> None:
+    async def _renew_jobs(self, client: Client) -> None:
+        """An execution that has ended since its job was asked for lost nothing."""
+        for active in self._followed:
+            executions = {execution.job.id: execution for execution in active}
+            tokens = [execution.slot.claimant.token for execution in executions.values()]
+            if not executions:
+                continue
+            args = (active.keys.base, packing.pack(tokens), packing.pack([*executions]), self._lock_ms)
+            for job_id in cast(list[str], await client.run(shipped("extendLocks"), [active.keys.of("stalled")], args)):
+                execution = executions.get(job_id)
+                if execution is not None and execution in active:
+                    _tell(execution.stop_from_thread, LOCK_LOST)
+
+    async def _renew_locks(self, client: Client) -> None:
         """A lease that was dropped since the round began has ended in good order: nothing was lost."""
-        if self.drop(lease):
-            _tell(lease)
-
-    def _call(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> object:
-        try:
-            return self._client.evalsha(script.sha, len(keys), *keys, *args)
-        except NoScriptError:
-            return self._client.eval(script.text, len(keys), *keys, *args)
+        with self._guard:
+            leases = tuple(self._leases.values())
+        for lease in leases:
+            is_ours = await client.run(own("renewLock"), [lease.key], [lease.token, LOCK_TTL_MS])
+            if not is_ours and self.drop(lease):
+                _tell(lease.on_lost, SINGLETON_LOST)
 
 
 class _Round:
@@ -165,9 +149,8 @@ class _Round:
             self.due_s = time.monotonic() + min(_RETRY_S, self._every_s)
 
 
-def _tell(lease: Lease) -> None:
-    what = "the lock of the job" if isinstance(lease, JobLease) else "the singleton lock"
+def _tell(on_lost: OnLost, reason: AbortReason) -> None:
     try:
-        lease.on_lost(AbortReason("lock_lost", f"{what} was lost"))
+        on_lost(reason)
     except RuntimeError:
-        _log.warning("%s was lost, and nobody is left to be told: the event loop is closed", what)
+        _log.warning("%s, and nobody is left to be told: the event loop is closed", reason.message)

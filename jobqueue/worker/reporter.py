@@ -23,6 +23,7 @@ from jobqueue.worker.outcomes import (
 _log = logging.getLogger("jobqueue.worker")
 
 _REPEAT_LOSS_S = 5.0
+_BAD_NEWS = frozenset[EventName]({"job.failed", "job.retried", "job.fenced"})
 
 
 class Reporter:
@@ -76,10 +77,15 @@ class Reporter:
         self._events.emit(Event("redis.lost", detail=str(error)))
 
     def _emit(self, name: EventName, job: Job, detail: str | None = None, took_s: float | None = None) -> None:
-        took_ms = None if took_s is None else round(took_s * 1000)
-        level = logging.WARNING if name in ("job.failed", "job.retried", "job.fenced") else logging.INFO
+        level = logging.WARNING if name in _BAD_NEWS else logging.INFO
         if _log.isEnabledFor(level):
             said = name.removeprefix("job.") + (f": {detail}" if detail else "")
-            took = "" if took_ms is None else f" ({took_ms} ms)"
+            took = "" if took_s is None else f" ({_ms(took_s)} ms)"
             _log.log(level, "[worker][%s:%s] %s%s", job.name, job.id, said, took)
-        self._events.emit(Event(name, job.queue, job.name, job.id, detail, took_ms))
+        if self._events.listeners:
+            took_ms = None if took_s is None else _ms(took_s)
+            self._events.emit(Event(name, job.queue, job.name, job.id, detail, took_ms))
+
+
+def _ms(took_s: float) -> int:
+    return round(took_s * 1000)

@@ -1,4 +1,4 @@
-"""Run: one execution of a handler, as a task or in a thread, with its time limit and the signal that stops it."""
+"""Run: one call of a handler, in the job's own task or in a thread, and the signal that stops it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,25 @@ _log = logging.getLogger("jobqueue.worker")
 _STUBBORN_S = 5.0
 
 
+class LeftBehind(Exception):
+    """The try has ended without this run, which had ignored its cancellation."""
+
+
 class Stragglers:
     """Runs that ignored their cancellation and are still at work in this process, counted by handler."""
 
     def __init__(self) -> None:
         self._running: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def running(self) -> dict[str, int]:
         return dict(self._running)
 
-    def add(self, handler: str) -> None:
+    def add(self, handler: str, task: asyncio.Task[Any]) -> None:
         self._running[handler] += 1
+        self._tasks.add(task)  # asyncio itself does not keep it alive
+        task.add_done_callback(self._tasks.discard)
         _log.error("%s ignores its cancellation; its try has ended without it", handler)
 
     def remove(self, handler: str) -> None:
@@ -42,95 +49,117 @@ class Stragglers:
 
 
 class Run:
-    """A handler at work.
+    """A handler at work in the current task.
 
-    The signal comes first; after the grace a task is cancelled, and a thread, which cannot be, is left alone: its try
-    ends and the thread is counted and named until it returns. The same goes for a task that swallows its cancellation.
+    The signal comes first; after the grace the task is cancelled. A thread, which cannot be, is left behind, and so is
+    a task that swallows its cancellation: `on_left_behind` is told how the try ends, and the straggler is counted and
+    named until it returns.
     """
 
-    def __init__(self, handler: Handler[Any], context: JobContext, payload: Any, stragglers: Stragglers) -> None:
+    def __init__(
+        self,
+        handler: Handler[Any],
+        context: JobContext,
+        payload: Any,
+        task: asyncio.Task[Any],
+        stragglers: Stragglers,
+        on_left_behind: Callable[[Ending], None],
+    ) -> None:
         self._handler = handler
-        self._stragglers = stragglers
         self._context = context
         self._arguments = (context,) if handler.payload is None else (context, payload)
-        self._loop = asyncio.get_running_loop()
-        self._ending: asyncio.Future[Ending] = self._loop.create_future()
-        self._task: asyncio.Task[None] | None = None
+        self._task = task
+        self._stragglers = stragglers
+        self._on_left_behind = on_left_behind
         self._timers: list[asyncio.TimerHandle] = []
+        self._left_behind = False
 
     @property
     def grace_s(self) -> float:
         return self._handler.policy.grace_ms / 1000
 
-    async def finish(self, timeout_ms: int | None) -> Ending:
-        """Start the handler and wait for its end, which may be a failure but is never an exception."""
-        if timeout_ms is not None:
-            reason = AbortReason("timeout", f"timed out after {timeout_ms} ms")
-            self._timers.append(self._loop.call_later(timeout_ms / 1000, self.abort, reason))
-        scope = Scope(self._handler.name, self._context.job.id, self._context.log)
-        if self._handler.is_async:
-            name = f"{self._handler.name}:{self._context.job.id}"
-            self._task = self._loop.create_task(self._run_task(scope), name=name)
+    async def finish(self) -> Ending:
+        """Call the handler and wait for its end, which may be a failure but is never an exception: not CancelledError,
+        not SystemExit, which would end the worker with this one job.
+
+        Raises: LeftBehind where the try has been ended without it.
+        """
+        handler = self._handler
+        current_scope.set(Scope(handler.name, self._context.job.id, self._context.log))
+        if handler.is_async:
+            try:
+                ending: Ending = Returned(await handler.function(*self._arguments))
+            except BaseException as error:
+                ending = Raised(error)
         else:
-            _start_thread(self._run_thread, scope)
-        try:
-            return await self._ending
-        except asyncio.CancelledError:
-            self.cancel()  # the slot is given up; its handler must not outlive it
-            raise
-        finally:
-            for timer in self._timers:
-                timer.cancel()
+            ending = await self._in_thread()
+        current_scope.set(None)
+        for timer in self._timers:
+            timer.cancel()
+        if self._task.cancelling():
+            await _forget_cancellations(self._task)
+        if self._left_behind:
+            self._stragglers.remove(handler.name)
+            raise LeftBehind
+        return ending
 
     def abort(self, reason: AbortReason) -> None:
         """Tell the run to stop; after the grace its task is cancelled. Only the first reason counts."""
         if self._context.signal.abort(reason):
-            self._timers.append(self._loop.call_later(self.grace_s, self.cancel))
+            self._later(self.grace_s, self.cancel)
 
     def cancel(self) -> None:
         """Cancel the task now, or leave the thread to itself."""
-        if self._ending.done():
+        if self._left_behind:
             return
-        if self._task is None:
+        if not self._handler.is_async:
             self.abandon()
             return
         self._task.cancel()
-        self._timers.append(self._loop.call_later(_STUBBORN_S, self.abandon))
+        self._later(_STUBBORN_S, self.abandon)
 
     def abandon(self) -> None:
         """End the try without its task or thread, which is counted until it returns."""
-        if self._ending.done():
+        if self._left_behind:
             return
-        self._stragglers.add(self._handler.name)
-        self._ending.set_result(Raised(JobCancelled(self._context.signal.reason)))
+        self._left_behind = True
+        self._stragglers.add(self._handler.name, self._task)
+        self._on_left_behind(Raised(JobCancelled(self._context.signal.reason)))
 
-    def _settle(self, ending: Ending) -> None:
-        if not self._ending.done():
-            self._ending.set_result(ending)
-        else:
-            self._stragglers.remove(self._handler.name)
+    def _later(self, wait_s: float, act: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(wait_s, act))
 
-    async def _run_task(self, scope: Scope) -> None:
-        """Nothing gets out: not CancelledError, not SystemExit, which would end the worker with this one job."""
-        current_scope.set(scope)
-        try:
-            ending: Ending = Returned(await self._handler.function(*self._arguments))
-        except BaseException as error:
-            ending = Raised(error)
-        self._settle(ending)
+    async def _in_thread(self) -> Ending:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Ending] = loop.create_future()
 
-    def _run_thread(self, scope: Scope) -> None:
-        current_scope.set(scope)
-        try:
-            ending: Ending = Returned(self._handler.function(*self._arguments))
-        except BaseException as error:
-            ending = Raised(error)
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._settle, ending)
+        def settle(ending: Ending) -> None:
+            if not ended.done():
+                ended.set_result(ending)
+
+        def call() -> None:
+            try:
+                ending: Ending = Returned(self._handler.function(*self._arguments))
+            except BaseException as error:
+                ending = Raised(error)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, ending)
+
+        _start_thread(call, f"{self._handler.name}:{self._context.job.id}")
+        return await ended
 
 
-def _start_thread(function: Callable[[Scope], None], scope: Scope) -> None:
+async def _forget_cancellations(task: asyncio.Task[Any]) -> None:
+    """A cancellation that the handler was meant to get, or gave itself, must not reach what comes after it."""
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        _log.debug("a cancellation came as the handler of %s ended", task.get_name())
+    while task.cancelling():
+        task.uncancel()
+
+
+def _start_thread(function: Callable[[], None], name: str) -> None:
     """A daemon thread of its own: a pool's threads would be joined at exit, and one that hangs would hang the exit."""
     context = contextvars.copy_context()
-    name = f"{scope.handler}:{scope.job_id}"
-    threading.Thread(target=context.run, args=(function, scope), name=name, daemon=True).start()
+    threading.Thread(target=context.run, args=(function,), name=name, daemon=True).start()

@@ -39,7 +39,7 @@ class ServedQueue:
         opened.push_async_callback(client.close)
         blocking = app.new_client(keys.client_name(worker))
         opened.push_async_callback(blocking.close)
-        queue, on_loss = Queue(client, keys), shared.reporter.redis_lost
+        queue, on_loss = Queue(client, keys, metrics=app.settings.worker_metrics), shared.reporter.redis_lost
         await until_answered(queue.check_version, on_loss)
         await until_answered(queue.write_meta, on_loss)
         watch = SupersedeWatch()

@@ -49,7 +49,7 @@ class Shutdown:
         await asyncio.wait({drained}, timeout=_RECORD_S)
 
     def _executions(self) -> list[Execution]:
-        return [execution for queue in self._queues for execution in queue.executor.executions]
+        return [execution for queue in self._queues for execution in queue.executor.active]
 
     async def _drained(self) -> None:
         await asyncio.gather(*(queue.fetcher.drained() for queue in self._queues))

@@ -24,6 +24,7 @@ from jobqueue.worker.run import Stragglers
 from jobqueue.worker.scope import JobLogHandler
 from jobqueue.worker.served import ServedQueue
 from jobqueue.worker.shutdown import Shutdown
+from jobqueue.worker.signals import caught
 from jobqueue.worker.watchdog import Watchdog
 
 _log = logging.getLogger("jobqueue.worker")
@@ -80,17 +81,16 @@ class Worker:
         _log.info("worker %s serves %s", self.name, ", ".join(self._queue_names))
 
     async def run(self) -> None:
-        """Start, serve until SIGTERM or SIGINT, and stop. A second signal goes straight to cancelling."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.request_stop)
-        try:
-            await self._start_or_be_stopped()
-            await self._stop_requested.wait()
-        finally:
-            await self.stop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+        """Start, serve until SIGTERM or SIGINT, and stop. A second signal goes straight to cancelling.
+
+        Concurrency: in the main thread only; the signals have their handlers from before when it returns.
+        """
+        with caught((signal.SIGTERM, signal.SIGINT), self.request_stop):
+            try:
+                await self._start_or_be_stopped()
+                await self._stop_requested.wait()
+            finally:
+                await self.stop()
 
     def request_stop(self) -> None:
         """What a signal does: the first asks to stop, the second to stop at once."""
@@ -140,7 +140,7 @@ class Worker:
         settings, root, job_log = self.app.settings, logging.getLogger(), JobLogHandler()
         root.addHandler(job_log)
         opened.callback(root.removeHandler, job_log)
-        renewer = Renewer(settings.redis_url, settings.worker_lock_ms)
+        renewer = Renewer(self.app.locator, settings.worker_lock_ms)
         renewer.start()
         opened.push_async_callback(asyncio.to_thread, renewer.stop)
         enqueue = self.app.enqueuer.enqueue

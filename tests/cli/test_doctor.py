@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from handlers.migrations import FOLDER
 from jobqueue.app import App
-from jobqueue.database import upgrade
 from jobqueue.doctor import Check, examine
+from jobqueue.upgrades import upgrade
 from tests.cli.terminal import Terminal
 from tests.conftest import MakeSettings
 from tests.support.processes import free_port

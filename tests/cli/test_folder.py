@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from handlers.webhooks.signing import load_signing_key
 from jobqueue.cli.folder import DevFolder, DevFolderError
+from jobqueue.cli.signing_key import new_signing_key
 
 
 def home(tmp_path: Path) -> DevFolder:
@@ -52,7 +53,7 @@ def test_one_server_a_folder(tmp_path: Path) -> None:
 def test_only_the_owner_reads_what_is_kept(tmp_path: Path) -> None:
     # when
     with home(tmp_path).held(), home(tmp_path).shared({"A": "b"}):
-        home(tmp_path).signing_key()
+        home(tmp_path).signing_key(new_signing_key)
         modes = {path.name: mode(path) for path in (tmp_path / ".jobqueue").iterdir()}
 
     # then
@@ -64,7 +65,7 @@ def test_only_the_owner_reads_what_is_kept(tmp_path: Path) -> None:
 def test_the_signing_key_is_made_once_and_signs(tmp_path: Path) -> None:
     with home(tmp_path).held():
         # when
-        first, second = home(tmp_path).signing_key(), home(tmp_path).signing_key()
+        first, second = home(tmp_path).signing_key(new_signing_key), home(tmp_path).signing_key(new_signing_key)
 
     # then
     assert first == second

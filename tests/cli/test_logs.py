@@ -34,7 +34,10 @@ def logging_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def in_a_job() -> Iterator[None]:
-    token = current_scope.set(Scope("order", "42", lambda _line: None))
+    def forget(_line: str) -> None:
+        pass
+
+    token = current_scope.set(Scope("order", "42", forget))
     yield
     current_scope.reset(token)
 

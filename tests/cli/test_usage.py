@@ -17,6 +17,7 @@ COMMANDS = (
     ("webhook", "list"),
     ("webhook", "enable"),
     ("doctor",),
+    ("bench",),
 )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 
 import httpx
@@ -90,6 +92,22 @@ async def test_a_second_signal_puts_the_active_job_back(terminal: Terminal) -> N
     assert state(terminal, "1") == "waiting"
 
 
+async def test_two_signals_that_come_together_count_as_two(terminal: Terminal) -> None:
+    """The second was taken for the first where it came before the worker had begun to stop."""
+    with terminal.running("worker", WORKER_SHUTDOWN_MS="600000") as worker:
+        # given
+        terminal.run("enqueue", "slow", "600")
+        await has_started(terminal)
+
+        # when
+        worker.send(signal.SIGTERM)
+        worker.send(signal.SIGINT)
+
+        # then
+        assert worker.wait() == 0
+    assert state(terminal, "1") == "waiting"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signals_in_the_last_moments_do_not_change_the_exit_status(
     terminal: Terminal, number: signal.Signals
@@ -145,6 +163,19 @@ def test_in_a_test_environment_the_worker_says_so_and_returns(terminal: Terminal
     # then
     assert done.returncode == 0
     assert "no worker is started" in done.stderr
+
+
+async def test_a_worker_runs_without_uvloop_where_there_is_none(terminal: Terminal) -> None:
+    # given
+    (terminal.folder / "uvloop.py").write_text("raise ImportError('not for this machine')", encoding="utf-8")
+    with terminal.running("worker", PYTHONPATH=os.pathsep.join([str(terminal.folder), *sys.path])) as worker:
+        # when
+        done = terminal.run("enqueue", "order", '{"number": 1}', "--wait", "30")
+
+        # then
+        assert done.stdout == '"sent 1"\n'
+        worker.send(signal.SIGTERM)
+        assert worker.wait() == 0
 
 
 async def test_a_worker_serves_the_queues_it_is_told(terminal: Terminal) -> None:

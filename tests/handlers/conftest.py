@@ -12,7 +12,8 @@ from handlers.migrations import FOLDER
 from handlers.webhooks import subscriptions
 from handlers.webhooks.signing import SigningKey, generate_signing_key, load_signing_key
 from handlers.webhooks.subscriptions import Subscription
-from jobqueue.database import Database, open_database, upgrade
+from jobqueue.database import Database, open_database
+from jobqueue.upgrades import upgrade
 
 
 class Subscribe(Protocol):

@@ -131,7 +131,7 @@ async def test_node_reads_our_metrics_of_the_minutes_that_are_over(
     watched: NodePeer, settings: MakeSettings, redis: Redis
 ) -> None:
     # given: three completed and one failed, three minutes ago as far as the metrics can tell
-    async with working(settings(), echo, fail) as app:
+    async with working(settings(worker_metrics=True), echo, fail) as app:
         await app.enqueue_jobs([(echo, n) for n in range(3)])
         await app.enqueue_job(fail, 1)
         await watched.wait_for_event("completed", count=3)

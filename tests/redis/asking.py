@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jobqueue.redis.connection import Reply, open_connection, pack
+from jobqueue.redis.connection import Reply, pack
+from jobqueue.redis.opening import open_connection
 from jobqueue.redis.url import Endpoint
 
 

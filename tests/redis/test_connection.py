@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from jobqueue.errors import ConnectionLost, RedisReplyError, RedisUnavailable
-from jobqueue.redis.connection import Connection, open_connection, pack
+from jobqueue.redis.connection import Connection, pack
+from jobqueue.redis.opening import open_connection
 from jobqueue.redis.url import Endpoint
 from tests.support.eventually import eventually
 from tests.support.processes import free_port

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobqueue.errors import SettingsError
-from jobqueue.redis.url import Endpoint, TlsOptions
+from jobqueue.redis.url import ClusterGroup, Endpoint, SentinelGroup, TlsOptions, read_url
 
 
 def problem_with(url: str) -> str:
@@ -126,18 +127,46 @@ def test_a_wrong_url_is_refused_with_what_is_wrong_and_what_would_be_right(url: 
     assert problem in problem_with(url)
 
 
-@pytest.mark.parametrize(
-    ("url", "problem"),
-    [
-        (
-            "redis+sentinel://a:26379,b/mymaster/2",
-            "Sentinel (service 'mymaster', database 2, hosts a:26379, b)",
-        ),
-        ("redis+cluster://a:7000,[::1]:7001", "Cluster (hosts a:7000, [::1]:7001)"),
-    ],
-)
-def test_sentinel_and_cluster_are_understood_but_not_supported_yet(url: str, problem: str) -> None:
-    assert problem_with(url).startswith(f"{problem} is not supported yet")
+def test_a_sentinel_url_names_the_sentinels_the_service_and_the_login_of_its_servers() -> None:
+    place = read_url("redis+sentinel://ada:p%40ss@a:5000,b,[::1]/mymaster/2")
+
+    sentinels = (Endpoint("a", 5000), Endpoint("b", 26379), Endpoint("::1", 26379))
+    assert isinstance(place, SentinelGroup)
+    assert (place.sentinels, place.service) == (sentinels, "mymaster")
+    assert (place.server.username, place.server.password, place.server.db) == ("ada", "p@ss", 2)
+
+
+def test_the_sentinels_have_a_login_of_their_own() -> None:
+    place = read_url("redis+sentinel://:of-redis@a/mymaster?sentinel_username=ada&sentinel_password=of%2Fsentinel")
+
+    assert isinstance(place, SentinelGroup)
+    assert place.sentinels == (Endpoint("a", 26379, username="ada", password="of/sentinel"),)
+    assert (place.server.username, place.server.password) == (None, "of-redis")
+
+
+def test_a_cluster_url_names_some_nodes_and_their_login() -> None:
+    place = read_url("redis+cluster://ada:secret@a:7000,[::1]:7001,c/0")
+
+    nodes = (Endpoint("a", 7000), Endpoint("::1", 7001), Endpoint("c", 6379))
+    assert place == ClusterGroup(tuple(replace(node, username="ada", password="secret") for node in nodes))
+
+
+@pytest.mark.parametrize("scheme", ["rediss+sentinel", "rediss+cluster"])
+def test_a_group_may_be_reached_over_tls(scheme: str) -> None:
+    place = read_url(f"{scheme}://a,b/mymaster?ssl_ca_certs=/ca.pem".replace("cluster://a,b/mymaster", "cluster://a,b"))
+
+    assert not isinstance(place, Endpoint)
+    members = place.sentinels if isinstance(place, SentinelGroup) else place.nodes
+    assert [member.tls_options for member in members] == [TlsOptions(ca_certs="/ca.pem")] * 2
+
+
+def test_the_url_of_a_group_is_not_one_server() -> None:
+    assert "names a group of servers; one is wanted here" in problem_with("redis+cluster://a:7000,b:7000")
+
+
+def test_neither_group_shows_a_password_in_its_repr() -> None:
+    for url in ("redis+sentinel://:hunter2@a/m?sentinel_password=hunter2", "redis+cluster://:hunter2@a"):
+        assert "hunter2" not in repr(read_url(url))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +179,8 @@ def test_sentinel_and_cluster_are_understood_but_not_supported_yet(url: str, pro
         ("redis+sentinel://a:1/mymaster/0/1", "too many parts"),
         ("redis+cluster://a:1,b:x", "the port of host 'b' is not a number"),
         ("redis+cluster://a:1/5", "a cluster has database 0 only"),
+        ("redis+cluster://a:1?sentinel_password=x", "unknown option 'sentinel_password'"),
+        ("redis+cluster://a:1?ssl_cert_reqs=none", "option 'ssl_cert_reqs' is only for rediss+cluster://"),
     ],
 )
 def test_a_typo_in_a_sentinel_or_cluster_url_is_named_first(url: str, problem: str) -> None:
@@ -173,8 +204,9 @@ def test_a_typo_in_a_sentinel_or_cluster_url_is_named_first(url: str, problem: s
         "unix://ada:hunter2@localhost/run/redis.sock",
         "unix://:x/hunter2@/run/redis.sock",
         "unix:///run/redis.sock?password=hunter2&db=x",
-        "redis+sentinel://ada:hunter2@a:1,b:1/mymaster/0",
-        "redis+cluster://ada:hunter2@a:1,b:1",
+        "redis+sentinel://ada:hunter2@a:1,b:1",
+        "redis+cluster://ada:hunter2@a:1,b:1/1",
+        "redis+sentinel://a/m/x?sentinel_password=hunter2",
     ],
 )
 def test_no_error_repeats_the_password(url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jobqueue import App, wire
+from jobqueue import App, packing
 from jobqueue.clock import now_ms
 from jobqueue.scripts import shipped
 
@@ -15,7 +15,7 @@ async def add_foreign(app: App, name: str, data: str, options: Mapping[str, Any]
     keys = app.queue().keys
     words = ("wait", "paused", "meta", "id", "completed", "delayed", "active", "events", "marker")
     fields = [keys.base, "", name, now_ms(), None, None, None, None, None]
-    args = (wire.pack(fields), data, wire.pack(options))
+    args = (packing.pack(fields), data, packing.pack(options))
     return str(await app.client.run(shipped("addStandardJob"), [keys.of(word) for word in words], args))
 
 

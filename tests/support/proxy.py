@@ -26,6 +26,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.cut_answer_of: Cut = lambda _: False
+        self.answer_bytes_left: int | None = None
+        """After so many bytes of answers every connection is cut, in the middle of one if need be."""
         self.turns = 0
         self.cuts = 0
 
@@ -106,8 +108,20 @@ class _Passage:
                 self._proxy.cuts += 1
                 return
             self._answered = True
-            writer.write(answer)
+            left = self._proxy.answer_bytes_left
+            writer.write(answer if left is None else answer[:left])
             await writer.drain()
+            if left is not None:
+                self._proxy.answer_bytes_left = max(left - len(answer), 0)
+                if left <= len(answer):
+                    await _emptied(writer)
+                    return
+
+
+async def _emptied(writer: asyncio.StreamWriter) -> None:
+    """Half a goodbye: what was written arrives before the connection is cut."""
+    writer.write_eof()
+    await asyncio.sleep(0.01)  # the kernel tells nobody that the other side has read
 
 
 @asynccontextmanager

@@ -54,7 +54,7 @@ class RedisServer:
         """Returns when the server answers, its data loaded."""
         log = self.directory / "redis.log"
         self._process = spawn(self._command(), cwd=self.directory, log=log)
-        wait_until_up(self._process, self._answers, log)
+        wait_until_up(self._process, lambda: answers_ping(self.port), log)
 
     def stop(self) -> None:
         """Shut down in good order (SIGTERM), as an operator would. Twice is fine."""
@@ -95,13 +95,14 @@ class RedisServer:
             *self._options,
         ]
 
-    def _answers(self) -> bool:
-        try:
-            with socket.create_connection((HOST, self.port), timeout=1.0) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(64) == b"+PONG\r\n"
-        except OSError:
-            return False
+
+def answers_ping(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1.0) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64) == b"+PONG\r\n"
+    except OSError:
+        return False
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from jobqueue import (
     App,
     Enqueued,
+    EnqueuedJobs,
     Handler,
     JobContext,
     Registry,
@@ -93,7 +94,7 @@ async def enqueue_everything(app: App) -> None:
     await enqueue_job("tidy", priority=3)
     await enqueue_job(called, [1, 2], run_at=datetime(2030, 1, 1, tzinfo=UTC), attempts=2, backoff=50)
     await app.enqueue_job(in_a_thread, Point(1), job_id="p-1", queue="bulk", timeout_ms=5)
-    assert_type(await enqueue_jobs([(send, SyncData(resource_id="r1")), ("tidy", None)], attempts=2), list[Enqueued])
+    assert_type(await enqueue_jobs([(send, SyncData(resource_id="r1")), ("tidy", None)], attempts=2), EnqueuedJobs)
     result: Any = await (await app.enqueue_job(send, SyncData(resource_id="r1"))).wait(5)
     assert result
 

@@ -10,14 +10,17 @@ from itertools import count
 
 from redis.asyncio import Redis
 
-from jobqueue import JobContext, make_job
+from jobqueue import App, JobContext, Registry, make_job
 from jobqueue.context import AbortReason
 from jobqueue.events import Event
-from jobqueue.job import Envelope, Job
-from jobqueue.keys import QueueKeys
-from jobqueue.settings import Settings
+from jobqueue.job import Envelope, Job, JobOptions
+from jobqueue.policy import Policy
+from jobqueue.transitions import Claimant
+from jobqueue.worker.active import LOCK_LOST, ActiveJobs
 from jobqueue.worker.execution import Execution
-from jobqueue.worker.renewer import JobLease, OnLost, Renewer
+from jobqueue.worker.fetcher import JobSlot
+from jobqueue.worker.journal import Journal
+from jobqueue.worker.renewer import Renewer
 from jobqueue.worker.superseding import SupersedeWatch
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
@@ -95,7 +98,8 @@ async def test_a_job_that_begins_while_the_end_of_the_one_before_is_news_is_not_
 
 async def test_what_is_told_late_reaches_its_own_execution_and_not_the_next(settings: MakeSettings) -> None:
     """A thread's word waits in the loop's queue; by the time that it is read the slot may run another job."""
-    first, second = Execution(job("1")), Execution(job("2"))
+    async with App(Registry([]), settings()) as app:
+        first, second = execution(app, "1"), execution(app, "2")
 
     await asyncio.to_thread(first.stop_from_thread, AbortReason("lock_lost", "the lock of the job was lost"))
     await asyncio.sleep(0)  # one turn: the loop reads what the thread said
@@ -104,64 +108,70 @@ async def test_what_is_told_late_reaches_its_own_execution_and_not_the_next(sett
     assert second.reason is None
 
 
-# Leases
+# Locks
 
 
-async def test_a_lease_that_was_dropped_since_the_round_began_is_not_told(settings: MakeSettings) -> None:
-    """A round takes its list, asks Redis, and hears that a lock is gone. Where the job has ended meanwhile and its
-    lease was dropped, nothing was lost, and nobody is told.
+async def test_a_job_that_has_ended_since_the_round_began_is_not_told(settings: MakeSettings) -> None:
+    """A round takes its list, asks Redis, and hears that a lock is gone. Where the job has ended meanwhile nothing
+    was lost, and nobody is told.
     """
-    ours, told = settings(), list[str]()
+    async with App(Registry([]), settings()) as app:
+        second, third = execution(app, "2"), execution(app, "3")
+        with renewing(app) as active:
 
-    with renewing(ours) as renewer:
-        second = lease(ours, "2", lambda reason: told.append("2"))
+            class EndsTheSecond(Execution):
+                """In the round that has found both locks gone, before it comes to the second."""
 
-        def drop_the_second(reason: AbortReason) -> None:
-            told.append("1")
-            renewer.drop(second)  # in the round that has found both locks gone, before it tells the second
+                def stop_from_thread(self, reason: AbortReason) -> None:
+                    active.discard(second)
+                    super().stop_from_thread(reason)
 
-        renewer.hold(lease(ours, "1", drop_the_second))
-        renewer.hold(second)
-        await eventually(lambda: "1" in told)
-        renewer.hold(lease(ours, "3", lambda reason: told.append("3")))
-        await eventually(lambda: "3" in told)  # a later round: the one before is wholly over
+            first = execution(app, "1", kind=EndsTheSecond)
+            active.add(first)
+            active.add(second)
+            await eventually(lambda: first.reason is not None)
+            active.add(third)
+            await eventually(lambda: third.reason is not None)  # a later round: the one before is wholly over
 
-    assert told == ["1", "3"]
+    assert second.reason is None
 
 
-async def test_an_older_lease_for_the_same_job_is_lost_and_the_newer_one_lives(
+async def test_an_older_run_of_the_same_job_is_lost_and_the_newer_one_lives(
     settings: MakeSettings, redis: Redis
 ) -> None:
     """After an outage longer than its lock a worker may claim the job again that one of its slots still holds.
-    Redis names lost locks by job, so both leases were dropped: the good run was stopped, and its lock ran out.
+    Redis names lost locks by job, so both runs were dropped: the good one was stopped, and its lock ran out.
     """
-    ours, told = settings(), list[str]()
-    lock = keys_of(ours).job_lock("1")
-    await ask(redis, "SET", lock, "newer", "PX", 600_000)
+    async with App(Registry([]), settings()) as app:
+        older, newer = execution(app, "1", token="older"), execution(app, "1", token="newer")
+        lock = app.queue().keys.job_lock("1")
+        await ask(redis, "SET", lock, "newer", "PX", 600_000)
 
-    with renewing(ours) as renewer:
-        renewer.hold(lease(ours, "1", lambda reason: told.append("older"), token="older"))
-        renewer.hold(lease(ours, "1", lambda reason: told.append("newer"), token="newer"))
-        for _ in range(2):
-            await eventually(lambda: is_renewed(redis, lock))
-            await ask(redis, "PEXPIRE", lock, 600_000)
+        with renewing(app) as active:
+            active.add(older)
+            active.add(newer)
+            for _ in range(2):
+                await eventually(lambda: is_renewed(redis, lock))
+                await ask(redis, "PEXPIRE", lock, 600_000)
 
-    assert told == ["older"]
+    assert older.reason == LOCK_LOST
+    assert newer.reason is None
 
 
-async def test_dropping_an_older_lease_leaves_the_newer_one(settings: MakeSettings, redis: Redis) -> None:
+async def test_the_end_of_an_older_run_leaves_the_newer_one_its_lock(settings: MakeSettings, redis: Redis) -> None:
     """The older run ends after the newer one has begun; its end must not end the renewal of the other."""
-    ours = settings()
-    lock = keys_of(ours).job_lock("1")
-    await ask(redis, "SET", lock, "newer", "PX", 600_000)
+    async with App(Registry([]), settings()) as app:
+        older, newer = execution(app, "1", token="older"), execution(app, "1", token="newer")
+        lock = app.queue().keys.job_lock("1")
+        await ask(redis, "SET", lock, "newer", "PX", 600_000)
 
-    with renewing(ours) as renewer:
-        older = lease(ours, "1", lambda reason: None, token="older")
-        renewer.hold(older)
-        renewer.hold(lease(ours, "1", lambda reason: None, token="newer"))
+        with renewing(app) as active:
+            active.add(older)
+            active.add(newer)
+            active.discard(older)
 
-        assert not renewer.drop(older)
-        await eventually(lambda: is_renewed(redis, lock))
+            assert newer in active
+            await eventually(lambda: is_renewed(redis, lock))
 
 
 def test_the_end_of_one_watch_leaves_the_other_of_that_job() -> None:
@@ -189,12 +199,10 @@ def test_a_watch_that_is_forgotten_is_not_asked_for_any_more() -> None:
     assert watch.job_ids == ()
 
 
-def job(job_id: str) -> Job:
-    return Job(job_id, "jobs", "work", Envelope(None), {}, 0)
-
-
-def lease(settings: Settings, job_id: str, on_lost: OnLost, token: str = "mine") -> JobLease:
-    return JobLease(QueueKeys(settings.jobs_prefix, settings.jobs_queue), job_id, token, on_lost)
+def execution(app: App, job_id: str, token: str = "mine", kind: type[Execution] = Execution) -> Execution:
+    job = Job(job_id, "jobs", "work", Envelope(None), JobOptions({}), 0)
+    slot = JobSlot(Claimant(token, "worker", LOCK_MS), lambda: True, lambda slot, fetched: None)
+    return kind(job, Policy(), slot, Journal(app.queue(), job_id, 10, lambda error: None))
 
 
 async def is_renewed(redis: Redis, lock: str) -> bool:
@@ -204,11 +212,13 @@ async def is_renewed(redis: Redis, lock: str) -> bool:
 
 
 @contextmanager
-def renewing(settings: Settings) -> Generator[Renewer]:
-    """A renewer whose rounds are short; it ends with the block."""
-    renewer = Renewer(settings.redis_url, lock_ms=400)
+def renewing(app: App) -> Generator[ActiveJobs]:
+    """Jobs that are followed by a renewer whose rounds are short; it ends with the block."""
+    active = ActiveJobs(app.queue().keys)
+    renewer = Renewer(app.locator, lock_ms=400)
+    renewer.follow(active)
     renewer.start()
     try:
-        yield renewer
+        yield active
     finally:
         renewer.stop()

@@ -19,9 +19,20 @@ async def odd_fails(ctx: JobContext, number: int) -> int:
     return number
 
 
+async def test_nothing_is_counted_unless_it_is_asked_for(settings: MakeSettings, redis: Redis) -> None:
+    """As in Node. Counting takes Redis a fourteenth of what a job takes it in all."""
+    handler = make_job(odd_fails)
+    ours = settings()
+
+    async with at_work(ours, handler) as site:
+        await site.end_of((await site.app.enqueue_job(handler, 2)).job_id)
+
+    assert await ask(redis, "EXISTS", keys_of(ours).metrics("completed")) == 0
+
+
 async def test_completed_and_failed_jobs_are_counted_by_the_minute(settings: MakeSettings, redis: Redis) -> None:
     handler = make_job(odd_fails, attempts=1)
-    ours = settings()
+    ours = settings(worker_metrics=True)
     keys = keys_of(ours)
 
     async with at_work(ours, handler) as site:
@@ -34,7 +45,7 @@ async def test_completed_and_failed_jobs_are_counted_by_the_minute(settings: Mak
 
 async def test_a_minute_that_has_passed_becomes_a_point_of_the_metrics(settings: MakeSettings, redis: Redis) -> None:
     handler = make_job(odd_fails)
-    ours = settings()
+    ours = settings(worker_metrics=True)
     keys = keys_of(ours)
     a_minute_ago_ms = now_ms() - 60_000
     before = ("count", 7, "prevTS", a_minute_ago_ms, "prevCount", 4)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobqueue.context import AbortSignal, JobContext, Resources
 from jobqueue.handler import Handler
-from jobqueue.job import Enqueued, EnqueueOptions, Envelope, Job
+from jobqueue.job import Enqueued, EnqueueOptions, Envelope, Job, JobOptions
 
 
 def new_job(job_id: str = "1", *, attempts_made: int = 0, enqueued_at_ms: int = 1_700_000_000_000) -> Job:
@@ -15,7 +15,7 @@ def new_job(job_id: str = "1", *, attempts_made: int = 0, enqueued_at_ms: int = 
         queue="jobs",
         name="sendWebhook",
         envelope=Envelope(payload=None),
-        options={},
+        options=JobOptions({}),
         enqueued_at_ms=enqueued_at_ms,
         attempts_made=attempts_made,
     )

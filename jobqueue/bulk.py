@@ -1,0 +1,167 @@
+"""Bulk: many jobs at once, a batch in each round trip, the next one encoded while Redis takes the one before."""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias, cast, overload
+
+from jobqueue.enqueue import Enqueuer, in_doubt_about
+from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown
+from jobqueue.handler import Handler
+from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
+from jobqueue.options import CheckedOptions, check_options
+from jobqueue.queue import Queue
+from jobqueue.transitions import Added
+from jobqueue.wire import NewJob
+
+BATCH: Final = 1_000
+_BATCH_CHARACTERS: Final = 4_000_000
+"""Large payloads make a smaller batch, so that neither we nor Redis must hold a thousand of them."""
+
+Item: TypeAlias = tuple[Handler[Any] | str, Any]
+OnProgress: TypeAlias = Callable[[int], None]
+"""Told how many jobs are stored so far."""
+
+
+class EnqueuedJobs(Sequence[Enqueued]):
+    """The answers to many enqueues, in order; a million of them take some ten megabytes.
+
+    Their ids are BullMQ's counters, so an id is a number and everything else is shared.
+    """
+
+    def __init__(self, outcomes: OutcomeSource | None = None) -> None:
+        self._outcomes = outcomes
+        self._ids = array("q")
+        self._kinds = array("L")
+        self._known_kinds: dict[tuple[str, str], int] = {}
+        self._kind_of: list[tuple[str, str]] = []
+        self._superseded: dict[int, str] = {}
+
+    def append(self, job: NewJob, added: Added) -> None:
+        kind = (job.name, job.queue)
+        if kind not in self._known_kinds:
+            self._known_kinds[kind] = len(self._kind_of)
+            self._kind_of.append(kind)
+        if added.superseded is not None:
+            self._superseded[len(self._ids)] = added.superseded
+        self._ids.append(int(added.job_id))
+        self._kinds.append(self._known_kinds[kind])
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, position: int) -> Enqueued: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Enqueued]: ...
+    def __getitem__(self, position: int | slice) -> Enqueued | list[Enqueued]:
+        if isinstance(position, slice):
+            return [self[one] for one in range(*position.indices(len(self)))]
+        place = range(len(self))[position]
+        name, queue = self._kind_of[self._kinds[place]]
+        job_id, superseded = str(self._ids[place]), self._superseded.get(place)
+        return Enqueued(job_id, name, queue, superseded=superseded, _outcomes=self._outcomes)
+
+
+class BulkEnqueuer:
+    """Stores many jobs; one for each app."""
+
+    def __init__(self, enqueuer: Enqueuer) -> None:
+        self._enqueuer = enqueuer
+
+    async def enqueue(
+        self, items: Iterable[Item], options: EnqueueOptions, on_progress: OnProgress | None = None
+    ) -> EnqueuedJobs:
+        """Store the jobs in order, one round trip for each batch of 1,000.
+
+        A list or tuple is checked wholly before its first job is written; another iterable batch by batch, and no more
+        than two batches of it are in memory.
+        Raises: as `Enqueuer.enqueue`; an EnqueueError says the position; a note tells how many jobs were stored.
+        """
+        asked = check_options(options)
+        if asked.job_id is not None:
+            raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
+        batches = _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple))
+        stored = EnqueuedJobs(self._enqueuer.outcomes)
+        try:
+            batch = next(batches, None)
+            while batch is not None:
+                batch = await self._store_beside(batch, stored, batches)
+                if on_progress is not None:
+                    on_progress(len(stored))
+        except Exception as error:
+            error.add_note(f"{len(stored)} jobs were stored before or beside this one")
+            raise
+        return stored
+
+    async def _store_beside(
+        self, batch: list[NewJob], stored: EnqueuedJobs, batches: Iterator[list[NewJob]]
+    ) -> list[NewJob] | None:
+        """Store one batch while the next, which is returned, is being encoded. The error of the earlier one counts."""
+        storing = asyncio.create_task(self._store(batch, stored))
+        try:
+            await asyncio.sleep(0)  # it leaves first
+            return next(batches, None)
+        finally:
+            await storing
+
+    async def _store(self, batch: list[NewJob], stored: EnqueuedJobs) -> None:
+        """Raises: the first error, when the answers for all jobs of the batch are there."""
+        added = await self._add_all(batch)
+        for job, answer in zip(batch, added, strict=True):
+            if isinstance(answer, Added):
+                stored.append(job, answer)
+        for answer in added:
+            if isinstance(answer, Exception):
+                raise answer
+
+    async def _add_all(self, batch: list[NewJob]) -> Sequence[Added | Exception]:
+        """What became of each job; those of one queue leave in one write."""
+        by_queue: defaultdict[str, list[int]] = defaultdict(list)
+        for place, job in enumerate(batch):
+            by_queue[job.queue].append(place)
+        answers: list[Added | Exception] = [OutcomeUnknown()] * len(batch)
+        for name, places in by_queue.items():
+            added = await self._add_to(self._enqueuer.queue_named(name), [batch[place] for place in places])
+            for place, answer in zip(places, added, strict=True):
+                answers[place] = answer
+        return answers
+
+    async def _add_to(self, queue: Queue, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+        try:
+            async with asyncio.timeout(self._enqueuer.settings.redis_call_ms / 1000):
+                added = await queue.add_all(jobs)
+        except TimeoutError as error:
+            raise in_doubt_about(queue, error) from error
+        return [in_doubt_about(queue, one) if isinstance(one, ConnectionLost) else one for one in added]
+
+    def _encode_each(self, items: Iterable[Item], asked: CheckedOptions) -> Iterator[NewJob]:
+        for position, item in enumerate(items):
+            try:
+                yield self._enqueuer.encode(*_pair(item), asked)
+            except EnqueueError as error:
+                raise error.at(position) from None
+
+
+def _pair(item: object) -> Item:
+    """Raises: EnqueueError where the item is something else than (handler, payload)."""
+    pair: tuple[Any, ...] = cast(Any, item) if isinstance(item, tuple) else ()
+    if len(pair) != 2:
+        raise EnqueueError(f"must be a pair (handler, payload), not {item!r:.100}")
+    return pair
+
+
+def _batches(jobs: Iterator[NewJob], *, whole: bool) -> Iterator[list[NewJob]]:
+    batch: list[NewJob] = []
+    size = 0
+    for job in list(jobs) if whole else jobs:
+        batch.append(job)
+        size += len(job.data)
+        if len(batch) == BATCH or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
