@@ -1,10 +1,10 @@
-"""Bulk: many jobs at once, a batch in each round trip, the next one encoded while Redis takes the one before."""
+"""Bulk: many jobs at once, in batches; the next one is encoded while Redis takes the one before."""
 
 from __future__ import annotations
 
 import asyncio
 from array import array
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias, cast, overload
 
@@ -18,6 +18,7 @@ from jobqueue.transitions import Added
 from jobqueue.wire import NewJob
 
 BATCH: Final = 1_000
+_IN_FLIGHT: Final = 2
 _BATCH_CHARACTERS: Final = 4_000_000
 """Large payloads make a smaller batch, so that neither we nor Redis must hold a thousand of them."""
 
@@ -78,7 +79,7 @@ class BulkEnqueuer:
         """Store the jobs in order, one round trip for each batch of 1,000.
 
         A list or tuple is checked wholly before its first job is written; another iterable batch by batch, and no more
-        than two batches of it are in memory.
+        than three batches of it are in memory.
         Raises: as `Enqueuer.enqueue`; an EnqueueError says the position; a note tells how many jobs were stored.
         """
         asked = check_options(options)
@@ -86,27 +87,31 @@ class BulkEnqueuer:
             raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
         batches = _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple))
         stored = EnqueuedJobs(self._enqueuer.outcomes)
+        sent: deque[asyncio.Task[None]] = deque()
         try:
-            batch = next(batches, None)
-            while batch is not None:
-                batch = await self._store_beside(batch, stored, batches)
-                if on_progress is not None:
-                    on_progress(len(stored))
+            for batch in batches:
+                sent.append(asyncio.create_task(self._store(batch, stored)))
+                await asyncio.sleep(0)  # it leaves before the next one is encoded
+                if len(sent) == _IN_FLIGHT:
+                    await self._stored(sent, stored, on_progress)
+            while sent:
+                await self._stored(sent, stored, on_progress)
         except Exception as error:
+            await asyncio.gather(*sent, return_exceptions=True)
             error.add_note(f"{len(stored)} jobs were stored before or beside this one")
             raise
+        finally:
+            for storing in sent:
+                storing.cancel()
         return stored
 
-    async def _store_beside(
-        self, batch: list[NewJob], stored: EnqueuedJobs, batches: Iterator[list[NewJob]]
-    ) -> list[NewJob] | None:
-        """Store one batch while the next, which is returned, is being encoded. The error of the earlier one counts."""
-        storing = asyncio.create_task(self._store(batch, stored))
-        try:
-            await asyncio.sleep(0)  # it leaves first
-            return next(batches, None)
-        finally:
-            await storing
+    async def _stored(
+        self, sent: deque[asyncio.Task[None]], stored: EnqueuedJobs, on_progress: OnProgress | None
+    ) -> None:
+        """Wait for the answers to the batch that was sent first."""
+        await sent.popleft()
+        if on_progress is not None:
+            on_progress(len(stored))
 
     async def _store(self, batch: list[NewJob], stored: EnqueuedJobs) -> None:
         """Raises: the first error, when the answers for all jobs of the batch are there."""

@@ -80,31 +80,34 @@ class Client:
         Raises: RedisUnavailable, ConnectionLost, RedisReplyError, ClientClosed; ValueError for an argument that
         cannot be sent.
         """
-        packed = pack(*args)
-        for _ in range(_MOVES):
-            connection = self._at_once() or await self._with_room(len(packed))
-            try:
-                return await connection.send(packed, timeout_s or self._timeouts.call_s)
-            except RedisReplyError as error:
-                if not self._is_moved(error, connection):
-                    raise
-        raise RedisUnavailable(self.address, _ALWAYS_MOVED)
+        return await self._send(pack(*args), timeout_s or self._timeouts.call_s)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Reply:
         """One script, by its hash; loaded first where the server does not know it. Raises: as `call`."""
-        evalsha = ("EVALSHA", script.sha, len(keys), *keys, *args)
+        evalsha = pack("EVALSHA", script.sha, len(keys), *keys, *args)
         try:
-            return await self.call(*evalsha)
+            return await self._send(evalsha, self._timeouts.call_s)
         except RedisReplyError as error:
             if error.code != "NOSCRIPT":
                 raise
         await self._load(script)
         try:
-            return await self.call(*evalsha)
+            return await self._send(evalsha, self._timeouts.call_s)
         except RedisReplyError as error:
             if error.code != "NOSCRIPT":
                 raise
         return await self.call("EVAL", script.text, len(keys), *keys, *args)  # flushed again in between
+
+    async def _send(self, packed: bytes, timeout_s: float) -> Reply:
+        """One packed command; sent again only where a node says that another has it to execute."""
+        for _ in range(_MOVES):
+            connection = self._at_once() or await self._with_room(len(packed))
+            try:
+                return await connection.send(packed, timeout_s)
+            except RedisReplyError as error:
+                if not self._is_moved(error, connection):
+                    raise
+        raise RedisUnavailable(self.address, _ALWAYS_MOVED)
 
     async def run_all(self, calls: Sequence[Call]) -> list[Reply]:
         """Many scripts in one round trip: for each its answer, or the error that Redis or a lost connection gave it.

@@ -116,10 +116,11 @@ class Connection(asyncio.Protocol):
         return answer
 
     def send_all(self, packed: Sequence[bytes], timeout_s: float) -> asyncio.Future[list[Reply]]:
-        """Send many commands as one call. The future gets an answer for each: a RedisReplyError where Redis refused
+        """Send many commands at once as one call. The future gets an answer for each: a RedisReplyError where Redis refused
         it, ConnectionLost where the connection ended before it was answered."""
         answer: asyncio.Future[list[Reply]] = self._loop.create_future()
         self._send(_Call(answer, self._loop.time() + timeout_s, len(packed), []), b"".join(packed))
+        self._flush()  # it is large enough to go alone, and its caller may have much to do before the next turn
         return answer
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-// Node's program: BullMQ with its defaults, and the retention that ours has, so that both do equal work.
+// Node's program: BullMQ with its defaults, and with the options that our jobs carry, so that both do equal work.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -8,7 +8,13 @@ const { Queue, Worker } = require("bullmq");
 const Redis = require("ioredis");
 
 const DAY_S = 24 * 60 * 60;
-const KEEP = { removeOnComplete: { age: 7 * DAY_S, count: 10_000 }, removeOnFail: { age: 30 * DAY_S, count: 10_000 } };
+const OPTIONS = {
+  attempts: 3,
+  backoff: { type: "exponential", delay: 5_000 },
+  removeOnComplete: { age: 7 * DAY_S, count: 10_000 },
+  removeOnFail: { age: 30 * DAY_S, count: 10_000 },
+  keepLogs: 1_000,
+};
 const TEXT = "the quick brown fox jumps over the lazy dog";
 
 const payload = (n) => ({ n, text: TEXT });
@@ -74,7 +80,7 @@ async function load(jobs) {
   for (let start = 0; start < jobs; start += 1_000) {
     const size = Math.min(1_000, jobs - start);
     await queue.addBulk(
-      Array.from({ length: size }, (_, at) => ({ name: "noop", data: payload(start + at), opts: KEEP })),
+      Array.from({ length: size }, (_, at) => ({ name: "noop", data: payload(start + at), opts: OPTIONS })),
     );
   }
   await queue.close();
@@ -111,12 +117,12 @@ async function enqueue() {
   await queue.waitUntilReady();
   let next = 0;
   const call = async () => {
-    while (next < task.jobs) await queue.add("noop", payload(next++), KEEP);
+    while (next < task.jobs) await queue.add("noop", payload(next++), OPTIONS);
   };
   const inChunks = async () => {
     while (next < task.jobs) {
       const size = Math.min(task.chunk, task.jobs - next);
-      await queue.addBulk(Array.from({ length: size }, () => ({ name: "noop", data: payload(next++), opts: KEEP })));
+      await queue.addBulk(Array.from({ length: size }, () => ({ name: "noop", data: payload(next++), opts: OPTIONS })));
     }
   };
   const figures = await measured(() =>
@@ -139,7 +145,7 @@ async function pickup() {
   const one = async (n) => {
     const picked = new Promise((resolve) => (started = resolve));
     const askedMs = performance.now();
-    await queue.add("noop", payload(n), KEEP);
+    await queue.add("noop", payload(n), OPTIONS);
     return (await picked) - askedMs;
   };
   for (let n = 0; n < task.warm_jobs; n++) await one(n);

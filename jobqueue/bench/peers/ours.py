@@ -12,7 +12,7 @@ import uvloop
 from pydantic import BaseModel
 
 from jobqueue import App, Handler, JobContext, Registry, Settings, Worker, make_job
-from jobqueue.bench.peers.measuring import TEXT, Countdown, Stopwatch, Task, chunks, say
+from jobqueue.bench.peers.measuring import TEXT, Countdown, Stopwatch, Task, say
 from jobqueue.bench.peers.profiled import told
 from jobqueue.worker.garbage import collect_less
 
@@ -88,7 +88,7 @@ def _handler(countdown: Countdown, sleep_ms: int) -> Handler[Payload]:
 
 
 async def _enqueue(task: Task) -> None:
-    """One caller that waits for each answer, many that do, or whole chunks."""
+    """One caller that waits for each answer, many that do, or all jobs from one generator."""
     handler = _handler(Countdown(0), 0)
     async with _app(task.redis_url, handler, task) as app:
         await app.client.call("PING")
@@ -102,8 +102,7 @@ async def _enqueue(task: Task) -> None:
             if task.callers:
                 await asyncio.gather(*(call() for _ in range(task.callers)))
             else:
-                for chunk in chunks(task.jobs, task.chunk):
-                    await app.enqueue_jobs([(handler, Payload(n=number, text=TEXT)) for number in chunk])
+                await app.enqueue_jobs((handler, Payload(n=number, text=TEXT)) for number in range(task.jobs))
     watch.tell(task.jobs, PACKAGES, until="the last answer has come")
 
 

@@ -1,4 +1,4 @@
-"""Python's bullmq, as its documentation shows it: a Queue and a Worker with their defaults, on uvloop and hiredis."""
+"""Python's bullmq as its documentation shows it, on uvloop and hiredis, with the options that our jobs carry."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from measuring import Task, payload
 from on_a_loop import LoopPeer
 
 DAY_S = 24 * 60 * 60
-KEEP = {
+OPTIONS = {
+    "attempts": 3,
+    "backoff": {"type": "exponential", "delay": 5_000},
     "removeOnComplete": {"age": 7 * DAY_S, "count": 10_000},
     "removeOnFail": {"age": 30 * DAY_S, "count": 10_000},
+    "keepLogs": 1_000,
 }
 
 
@@ -26,10 +29,10 @@ class BullMQ(LoopPeer):
         await self.queue.getJobCounts("wait")
 
     async def add(self, number: int) -> None:
-        await self.queue.add("noop", payload(number), KEEP)
+        await self.queue.add("noop", payload(number), OPTIONS)
 
     async def add_chunk(self, numbers: Iterable[int]) -> None:
-        await self.queue.addBulk([{"name": "noop", "data": payload(number), "opts": KEEP} for number in numbers])
+        await self.queue.addBulk([{"name": "noop", "data": payload(number), "opts": OPTIONS} for number in numbers])
 
     async def start(self) -> None:
         options = {"connection": self.task.redis_url, "concurrency": self.task.concurrency}
