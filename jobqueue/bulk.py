@@ -6,7 +6,7 @@ import asyncio
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias, cast, overload
+from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
 
 from jobqueue.enqueue import Enqueuer, in_doubt_about
 from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown
@@ -14,6 +14,7 @@ from jobqueue.handler import Handler
 from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
 from jobqueue.queue import Queue
+from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.transitions import Added
 from jobqueue.wire import NewJob
 
@@ -40,6 +41,12 @@ class EnqueuedJobs(Sequence[Enqueued]):
         self._known_kinds: dict[tuple[str, str], int] = {}
         self._kind_of: list[tuple[str, str]] = []
         self._superseded: dict[int, str] = {}
+
+    def extend(self, batch: Sequence[NewJob], answers: Sequence[Added | Exception]) -> None:
+        """Take the jobs of a batch that were stored."""
+        for job, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Added):
+                self.append(job, answer)
 
     def append(self, job: NewJob, added: Added) -> None:
         kind = (job.name, job.queue)
@@ -87,61 +94,55 @@ class BulkEnqueuer:
             raise InvalidOption("job_id", "many jobs cannot share one id; enqueue them one by one")
         batches = _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple))
         stored = EnqueuedJobs(self._enqueuer.outcomes)
-        sent: deque[asyncio.Task[None]] = deque()
+        sent: deque[_Sent] = deque()
         try:
             for batch in batches:
-                sent.append(asyncio.create_task(self._store(batch, stored)))
+                sent.append(_Sent(batch, asyncio.create_task(self._add_all(batch))))
                 await asyncio.sleep(0)  # it leaves before the next one is encoded
                 if len(sent) == _IN_FLIGHT:
-                    await self._stored(sent, stored, on_progress)
+                    await _take(sent, stored, on_progress)
             while sent:
-                await self._stored(sent, stored, on_progress)
+                await _take(sent, stored, on_progress)
+        except asyncio.CancelledError:
+            await _end_all(sent)
+            raise
         except Exception as error:
-            await asyncio.gather(*sent, return_exceptions=True)
+            for batch, adding in sent:
+                await asyncio.wait({adding})
+                if adding.exception() is None:
+                    stored.extend(batch, adding.result())
             error.add_note(f"{len(stored)} jobs were stored before or beside this one")
             raise
-        finally:
-            for storing in sent:
-                storing.cancel()
         return stored
-
-    async def _stored(
-        self, sent: deque[asyncio.Task[None]], stored: EnqueuedJobs, on_progress: OnProgress | None
-    ) -> None:
-        """Wait for the answers to the batch that was sent first."""
-        await sent.popleft()
-        if on_progress is not None:
-            on_progress(len(stored))
-
-    async def _store(self, batch: list[NewJob], stored: EnqueuedJobs) -> None:
-        """Raises: the first error, when the answers for all jobs of the batch are there."""
-        added = await self._add_all(batch)
-        for job, answer in zip(batch, added, strict=True):
-            if isinstance(answer, Added):
-                stored.append(job, answer)
-        for answer in added:
-            if isinstance(answer, Exception):
-                raise answer
 
     async def _add_all(self, batch: list[NewJob]) -> Sequence[Added | Exception]:
         """What became of each job; those of one queue leave in one write."""
         by_queue: defaultdict[str, list[int]] = defaultdict(list)
         for place, job in enumerate(batch):
             by_queue[job.queue].append(place)
+        if len(by_queue) == 1:
+            return await self._add_to(self._enqueuer.queue_named(batch[0].queue), batch)
         answers: list[Added | Exception] = [OutcomeUnknown()] * len(batch)
-        for name, places in by_queue.items():
-            added = await self._add_to(self._enqueuer.queue_named(name), [batch[place] for place in places])
+        adding = [
+            self._add_to(self._enqueuer.queue_named(name), [batch[place] for place in places])
+            for name, places in by_queue.items()
+        ]
+        for places, added in zip(by_queue.values(), await asyncio.gather(*adding), strict=True):
             for place, answer in zip(places, added, strict=True):
                 answers[place] = answer
         return answers
 
     async def _add_to(self, queue: Queue, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+        """Those that a server refused which is not the one to ask, or not yet, are asked for again in time."""
+        answers: list[Added | Exception] = []
         try:
             async with asyncio.timeout(self._enqueuer.settings.redis_call_ms / 1000):
-                added = await queue.add_all(jobs)
+                answers += await queue.add_all(jobs)
+                await _add_refused(queue, jobs, answers)
         except TimeoutError as error:
-            raise in_doubt_about(queue, error) from error
-        return [in_doubt_about(queue, one) if isinstance(one, ConnectionLost) else one for one in added]
+            if not answers:
+                raise in_doubt_about(queue, error) from error
+        return [in_doubt_about(queue, one) if isinstance(one, ConnectionLost) else one for one in answers]
 
     def _encode_each(self, items: Iterable[Item], asked: CheckedOptions) -> Iterator[NewJob]:
         for position, item in enumerate(items):
@@ -149,6 +150,51 @@ class BulkEnqueuer:
                 yield self._enqueuer.encode(*_pair(item), asked)
             except EnqueueError as error:
                 raise error.at(position) from None
+
+
+class _Sent(NamedTuple):
+    """A batch on its way."""
+
+    batch: list[NewJob]
+    adding: asyncio.Task[Sequence[Added | Exception]]
+
+
+async def _take(sent: deque[_Sent], stored: EnqueuedJobs, on_progress: OnProgress | None) -> None:
+    """Wait for the answers to the batch that was sent first. Raises: the first error among them."""
+    batch, adding = sent.popleft()
+    try:
+        answers = await adding
+    except asyncio.CancelledError:
+        sent.appendleft(_Sent(batch, adding))
+        raise
+    stored.extend(batch, answers)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    if on_progress is not None:
+        on_progress(len(stored))
+
+
+async def _end_all(sent: deque[_Sent]) -> None:
+    for _, adding in sent:
+        adding.cancel()
+    await asyncio.gather(*(adding for _, adding in sent), return_exceptions=True)
+
+
+async def _add_refused(queue: Queue, jobs: Sequence[NewJob], answers: list[Added | Exception]) -> None:
+    """Add again, in order, those that were refused for now, until none is."""
+    pause = Pause()
+    while True:
+        refused = [
+            place
+            for place, answer in enumerate(answers)
+            if isinstance(answer, Exception) and is_refused_for_now(answer)
+        ]
+        if not refused:
+            return
+        await pause.rest()
+        for place, answer in zip(refused, await queue.add_all([jobs[place] for place in refused]), strict=True):
+            answers[place] = answer
 
 
 def _pair(item: object) -> Item:

@@ -12,6 +12,9 @@ from pydantic_core import from_json, to_jsonable_python
 
 _MAYBE_DEEP = 150
 _EXACT = 2**53
+_MASKED = "**********"
+_INSTEAD_OF_A_NUMBER = ("null", "NaN", "Infinity")
+"""What pydantic writes for a number that JSON does not have; the last two where a model asks for them."""
 
 
 def _jsonable(value: Any) -> Any:
@@ -48,12 +51,18 @@ def _check_depth(text: str) -> None:
 def encode_payload(adapter: TypeAdapter[Any], payload: Any, *, has_secrets: bool) -> str:
     """A validated payload as JSON, secrets in clear. Raises: ValueError."""
     if has_secrets:
-        return encode_json(to_jsonable_python(_reveal(_as_python(adapter, payload))))
+        return _encode_revealed(adapter, payload)
     text = adapter.dump_json(payload, by_alias=True, round_trip=True, warnings=False).decode()
-    if "null" in text:
-        _reveal(_as_python(adapter, payload))  # pydantic writes null for NaN, which nobody asked for
+    if _MASKED in text:  # a secret where the type does not tell of one
+        return _encode_revealed(adapter, payload)
+    if any(word in text for word in _INSTEAD_OF_A_NUMBER):
+        _reveal(_as_python(adapter, payload))
     _check_depth(text)
     return text
+
+
+def _encode_revealed(adapter: TypeAdapter[Any], payload: Any) -> str:
+    return encode_json(to_jsonable_python(_reveal(_as_python(adapter, payload))))
 
 
 def _as_python(adapter: TypeAdapter[Any], payload: Any) -> Any:

@@ -100,20 +100,21 @@ class Enqueuer:
 
     async def _add(self, queue: Queue, job: NewJob) -> Added:
         """Where a call can leave at once its own time limit holds, and a timer around it would cost more than it."""
+        gives_up_at_s = asyncio.get_running_loop().time() + self.settings.redis_call_ms / 1000
         trouble: RedisError | None = None
         if queue.client.is_ready:
             try:
                 return await queue.add(job)
             except (RedisUnavailable, RedisReplyError) as error:
                 trouble = error
-        return await self._add_within_limit(queue, job, trouble)
+        return await self._add_until(gives_up_at_s, queue, job, trouble)
 
-    async def _add_within_limit(self, queue: Queue, job: NewJob, trouble: RedisError | None) -> Added:
+    async def _add_until(self, gives_up_at_s: float, queue: Queue, job: NewJob, trouble: RedisError | None) -> Added:
         """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job.
         What a server refused that is not the one to ask, or not yet, was not executed and is asked again."""
         pause, in_doubt = Pause(), False
         try:
-            async with asyncio.timeout(self.settings.redis_call_ms / 1000):
+            async with asyncio.timeout_at(gives_up_at_s):
                 while True:
                     if trouble is not None:
                         in_doubt = in_doubt or isinstance(trouble, ConnectionLost)

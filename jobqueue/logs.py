@@ -37,6 +37,11 @@ def configure_logging(stream: TextIO, *, level: int = logging.INFO) -> None:
     )
 
 
+def set_level(name: str) -> None:
+    """From now on only lines of that level (LOG_LEVEL) and above are told; chatty libraries keep theirs."""
+    logging.getLogger().setLevel(name.upper())
+
+
 def _formatter(*, colours: bool) -> logging.Formatter:
     before: list[Processor] = [
         structlog.stdlib.add_log_level,

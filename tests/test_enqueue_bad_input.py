@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from redis.asyncio import Redis
 
 from jobqueue import (
@@ -62,6 +62,16 @@ async def send(ctx: JobContext, payload: Parcel) -> None: ...
 async def tidy(ctx: JobContext) -> None: ...
 
 
+class Weight(BaseModel):
+    model_config = ConfigDict(ser_json_inf_nan="constants")  # asks for what JSON does not have
+
+    grams: float
+
+
+@make_job
+async def weigh(ctx: JobContext, payload: Weight) -> None: ...
+
+
 @make_job(name="any")
 async def take_any(ctx: JobContext, payload: object) -> None: ...
 
@@ -70,7 +80,7 @@ async def take_any(ctx: JobContext, payload: object) -> None: ...
 async def in_lane(ctx: JobContext, payload: str) -> None: ...
 
 
-REGISTRY = Registry([send, tidy, take_any, in_lane])
+REGISTRY = Registry([send, tidy, take_any, weigh, in_lane])
 
 
 async def refused(
@@ -149,6 +159,8 @@ BAD_PAYLOADS: list[tuple[Any, Any, str]] = [
     (tidy, 0, "payload"),
     (take_any, float("nan"), "payload"),
     (take_any, {"deep": [float("inf")]}, "payload"),
+    (weigh, {"grams": float("nan")}, "payload"),
+    (weigh, {"grams": float("-inf")}, "payload"),
     (take_any, object(), "payload"),
     (take_any, {1, Unprintable}, "payload"),
     (take_any, b"\xff\xfe", "payload"),

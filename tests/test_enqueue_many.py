@@ -34,7 +34,7 @@ async def test_no_jobs_are_no_error(settings: MakeSettings, redis: Redis, prefix
     assert await keys_of(redis, prefix) == set()
 
 
-async def test_2500_jobs_take_three_round_trips(settings: MakeSettings, redis_url: str) -> None:
+async def test_2500_jobs_take_a_few_round_trips(settings: MakeSettings, redis_url: str) -> None:
     async with proxied(redis_url) as proxy, App(REGISTRY, settings(redis_url=proxy.url)) as app:
         await app.enqueue_job(tidy)  # connects, and Redis has the script
         before = proxy.turns
@@ -43,7 +43,7 @@ async def test_2500_jobs_take_three_round_trips(settings: MakeSettings, redis_ur
 
         assert len({result.job_id for result in results}) == 2_500
         # A batch is more than a socket takes at once, so Redis may begin to answer before all of it is sent.
-        assert 3 <= proxy.turns - before <= 12
+        assert proxy.turns - before <= 12
 
 
 @pytest.mark.parametrize(

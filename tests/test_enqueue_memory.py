@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
+import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, EnqueuedJobs, Handler, JobContext, Registry, make_job
@@ -16,6 +19,7 @@ from jobqueue.packing import pack_entries
 from jobqueue.transitions import Added
 from jobqueue.wire import NewJob
 from tests.conftest import MakeSettings
+from tests.support.redis_server import RedisServer
 
 
 @dataclass(eq=False)
@@ -24,8 +28,10 @@ class Report:
     text: str = ""
 
 
-@make_job
-async def send_report(ctx: JobContext, payload: Report) -> None: ...
+async def send(ctx: JobContext, payload: Report) -> None: ...
+
+
+send_report = make_job(send, name="sendReport")
 
 
 async def test_a_generators_payloads_are_never_all_in_memory(settings: MakeSettings, redis: Redis, prefix: str) -> None:
@@ -44,7 +50,62 @@ async def test_a_generators_payloads_are_never_all_in_memory(settings: MakeSetti
         results = await app.enqueue_jobs(reports())
 
     assert await redis.llen(f"{prefix}:jobs:wait") == len(results) == 20 * BATCH
-    assert most <= BATCH
+    assert most <= BATCH, "what has been encoded is let go"
+
+
+async def test_answers_and_jobs_keep_their_order_over_several_queues(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """The queues of a batch were served one after another, while the next batch was on its way already: its jobs came
+    before those of the one before, and answers were given for other items than theirs.
+    """
+    first, second = (make_job(send, name=name, queue=name) for name in ("first", "second"))
+    jobs = [(first if number < BATCH // 2 else second, Report(number)) for number in range(4 * BATCH)]
+
+    async with App(Registry([first, second]), settings()) as app:
+        results = await app.enqueue_jobs(iter(jobs))
+
+    assert [result.queue for result in results] == [handler.name for handler, _ in jobs]
+    for queue, name in ((result.queue, result.queue) for result in (results[0], results[-1])):
+        ids = [result.job_id for result in results if result.queue == queue]
+        assert ids == [str(number + 1) for number in range(len(ids))]
+        numbers = [
+            json.loads(str(await redis.hget(f"{prefix}:{name}:{job_id}", "data")))["payload"]["number"]
+            for job_id in (ids[0], ids[len(ids) // 2], ids[-1])
+        ]
+        assert numbers == sorted(numbers)
+
+
+async def test_a_caller_that_gives_up_leaves_nothing_behind(settings: MakeSettings, own_redis: RedisServer) -> None:
+    async with App(Registry([send_report]), settings(redis_url=own_redis.url)) as app:
+        await app.client.call("PING")
+        before = asyncio.all_tasks()
+        own_redis.pause()
+        storing = asyncio.create_task(app.enqueue_jobs((send_report, Report(n)) for n in range(5 * BATCH)))
+        await asyncio.wait({storing}, timeout=0.5)  # batches are on their way, and nobody answers
+        storing.cancel()
+        await asyncio.wait({storing})
+        own_redis.resume()
+
+        assert storing.cancelled()
+        assert asyncio.all_tasks() == before
+
+
+async def test_an_error_in_the_middle_tells_how_many_jobs_are_stored(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    def jobs() -> Iterator[tuple[Handler[Any], Report]]:
+        for number in range(2 * BATCH + 10):
+            yield send_report, Report(number)
+        raise LookupError("the file has ended in the middle of a line")
+
+    async with App(Registry([send_report]), settings()) as app:
+        with pytest.raises(LookupError) as told:
+            await app.enqueue_jobs(jobs())
+
+    stored = await redis.llen(f"{prefix}:jobs:wait")
+    assert stored == 2 * BATCH
+    assert told.value.__notes__ == [f"{stored} jobs were stored before or beside this one"]
 
 
 async def test_large_payloads_make_smaller_batches(settings: MakeSettings, redis: Redis, prefix: str) -> None:

@@ -91,3 +91,17 @@ async def test_a_producer_that_was_held_up_can_go_on_when_redis_does(
 
         assert (await app.enqueue_job(echo, job_id="order-1")).job_id == "order-1"
         assert await app.client.call("LLEN", app.queue().keys.of("wait")) == 2
+
+
+async def test_a_first_try_that_takes_the_whole_limit_leaves_none_for_a_second(
+    settings: MakeSettings, own_redis: RedisServer
+) -> None:
+    """With a job id it was asked again after the first answer was given up, for as long again."""
+    ours = settings(redis_url=own_redis.url, redis_call_ms=3_000)
+    async with App(Registry([echo]), ours) as app:
+        await app.enqueue_job(echo)
+        own_redis.pause()
+
+        async with asyncio.timeout(5.5):
+            with pytest.raises(OutcomeUnknown):
+                await app.enqueue_job(echo, job_id="order-1")

@@ -156,6 +156,18 @@ async def test_a_nested_secret_travels_in_clear_and_shows_in_no_repr(
     assert "hunter2" not in repr(VAULT) + repr(enqueued)
 
 
+async def test_a_secret_in_a_field_of_any_type_travels_in_clear_too(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """Its type does not tell of a secret, so pydantic's mask was stored in its place, and the secret was lost."""
+    handler = keeping(dict[str, Any], [])
+
+    async with App(Registry([handler]), settings()) as app:
+        enqueued = await app.enqueue_job(handler, {"token": SecretStr("hunter2")})
+
+    assert '"token":"hunter2"' in str(await redis.hget(f"{prefix}:jobs:{enqueued.job_id}", "data"))
+
+
 async def test_a_strict_model_is_enqueued_by_name_as_json_would_have_it(settings: MakeSettings) -> None:
     """A name comes from outside, and so does its payload: JSON has no datetime, and a strict model takes its text."""
     received: list[Any] = []

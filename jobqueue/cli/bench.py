@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -80,6 +81,8 @@ def bench(
         workloads, peers = workloads_named(tuple(workload or ())), peers_named(tuple(peer or ()))
     except (UnknownWorkload, UnknownPeer) as error:
         raise typer.BadParameter(str(error)) from None
+    modes = {"--profile": profile, "--growth": growth, "--distance": distance}
+    _check_mode([name for name, is_asked in modes.items() if is_asked], workload, peer, as_json=as_json)
     plan = Plan(workloads, peers, rounds, pin, bool(peer), jobs)
     request = Request(plan, Places(node_modules=node_modules), out, as_json)
     if install:
@@ -93,6 +96,14 @@ def bench(
             _distance(request, server)
         elif workload or peer or not install:
             _rounds(request, server)
+
+
+def _check_mode(modes: Sequence[str], workload: list[str] | None, peer: list[str] | None, *, as_json: bool) -> None:
+    """Raises: BadParameter where something was asked for that the mode would pass over."""
+    if len(modes) > 1:
+        raise typer.BadParameter(f"choose one of {' and '.join(modes)}")
+    if modes and (workload or peer or as_json):
+        raise typer.BadParameter(f"{modes[0]} takes neither workloads nor --peer nor --json")
 
 
 def _install(request: Request) -> None:

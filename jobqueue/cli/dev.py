@@ -25,7 +25,7 @@ from jobqueue.cli.running import run_worker
 from jobqueue.cli.signing_key import new_signing_key
 from jobqueue.cli.stopping import Stopper
 from jobqueue.database import open_database
-from jobqueue.logs import configure_logging
+from jobqueue.logs import configure_logging, set_level
 from jobqueue.redis.embedded import EmbeddedRedis
 from jobqueue.settings import Settings
 from jobqueue.upgrades import upgrade
@@ -128,6 +128,7 @@ async def _run_as_child(listening: socket.socket, *, is_restart: bool) -> None:
 
 async def _run(settings: Settings, listening: socket.socket, stopper: Stopper, *, is_restart: bool) -> None:
     """Worker, API and board on this event loop."""
+    set_level(settings.log_level)
     async with open_app(settings) as app, open_database(settings.database_url) as database:
         set_default_app(app)
         server = HttpServer(create_app(app, database_ready=database.ping), listening)

@@ -98,9 +98,9 @@ class Processes:
         try:
             await first_of(child.wait(), self._stopper.asked())
         finally:
-            await child.stop(self._stopper)
-            listening.cancel()
+            listening.cancel()  # before its line is closed
             await asyncio.gather(listening, return_exceptions=True)
+            await child.stop(self._stopper)
             self._serving.discard(number)
         status = child.status or 0
         if status == WRONG_USE and not self._has_served.is_set():

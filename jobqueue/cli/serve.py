@@ -16,7 +16,7 @@ from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.http import HttpServer, listen, url_of
 from jobqueue.cli.stopping import Stopper
 from jobqueue.database import open_database
-from jobqueue.logs import configure_logging
+from jobqueue.logs import configure_logging, set_level
 from jobqueue.settings import Settings
 
 EXAMPLES = """Examples:
@@ -42,6 +42,7 @@ def serve(
     """
     configure_logging(sys.stderr)
     settings = load_settings(jobs_registry=registry)
+    set_level(settings.log_level)
     run_server(_serve(settings, listen(host, port)))
 
 

@@ -21,7 +21,7 @@ from jobqueue.cli.later import later
 from jobqueue.cli.processes import Processes, usable_cpus
 from jobqueue.cli.running import run_worker
 from jobqueue.cli.stopping import Stopper, tell_parent
-from jobqueue.logs import configure_logging
+from jobqueue.logs import configure_logging, set_level
 from jobqueue.settings import Settings
 from jobqueue.worker import Worker
 
@@ -103,6 +103,7 @@ def worker(
     if number is not None:
         _name_lines(asked.worker_name)
     settings = load_settings(jobs_registry=registry, worker_concurrency=concurrency)
+    set_level(settings.log_level)
     several = count or usable_cpus()
     if settings.environment == "test":
         _log.info("ENVIRONMENT is test: no worker is started")

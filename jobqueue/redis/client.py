@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Any, TypeAlias
 
-from jobqueue.errors import ClientClosed, ConnectionLost, RedisError, RedisReplyError, RedisUnavailable
+from jobqueue.errors import ClientClosed, ConnectionLost, JobqueueError, RedisError, RedisReplyError, RedisUnavailable
 from jobqueue.redis.connection import Argument, Connection, Reply, pack
 from jobqueue.redis.locating import Locator, OneServer
 from jobqueue.redis.opening import open_connection
@@ -115,6 +115,8 @@ class Client:
         The scripts' texts travel ahead of the calls. Raises: RedisUnavailable, where nothing was sent; ClientClosed;
         ValueError for an argument that cannot be sent.
         """
+        if not calls:
+            return []
         texts = [pack("SCRIPT", "LOAD", script.text) for script in {script: None for script, _, _ in calls}]
         packed = [pack("EVALSHA", script.sha, len(keys), *keys, *args) for script, keys, args in calls]
         replies: list[Reply] = [RedisUnavailable(self.address, _ALWAYS_MOVED)] * len(packed)
@@ -123,7 +125,7 @@ class Client:
             try:
                 connection = self._at_once() or await self._with_room(sum(map(len, packed)))
                 sent = connection.send_all([*texts, *(packed[place] for place in waiting)], self._timeouts.call_s)
-            except RedisUnavailable as error:
+            except JobqueueError as error:
                 if len(waiting) == len(packed):
                     raise
                 for place in waiting:
@@ -164,10 +166,17 @@ class Client:
 
     async def _with_room(self, size: int) -> Connection:
         """The open connection, when it is this caller's turn to send `size` bytes."""
-        connection = await self.connect()
-        if not connection.has_room:
-            await connection.room(size)
-        return connection
+        while True:
+            connection = await self.connect()
+            if connection.has_room:
+                return connection
+            try:
+                await connection.room(size)
+            except RedisUnavailable:
+                if connection is self._connection:
+                    raise
+            if connection is self._connection:  # else it was left meanwhile, and nothing more is sent there
+                return connection
 
     async def connect(self) -> Connection:
         """The open connection; callers that come while it is being opened share the attempt.

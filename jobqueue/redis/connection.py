@@ -112,12 +112,18 @@ class Connection(asyncio.Protocol):
         `timeout_s`, the connection counts as dead. The future raises RedisReplyError or ConnectionLost.
         """
         answer: asyncio.Future[Reply] = self._loop.create_future()
-        self._send(_Call(answer, self._loop.time() + timeout_s, 1, None), packed)
+        self._send(_Call(answer, self._loop.time() + timeout_s), packed)
         return answer
 
     def send_all(self, packed: Sequence[bytes], timeout_s: float) -> asyncio.Future[list[Reply]]:
-        """Send many commands at once as one call. The future gets an answer for each: a RedisReplyError where Redis refused
-        it, ConnectionLost where the connection ended before it was answered."""
+        """Send many commands at once as one call.
+
+        The future gets an answer for each: a RedisReplyError where Redis refused it, ConnectionLost where the
+        connection ended before it was answered. Raises: ValueError for no command: the next call's answer would be
+        taken for its own.
+        """
+        if not packed:
+            raise ValueError("a batch has at least one command")
         answer: asyncio.Future[list[Reply]] = self._loop.create_future()
         self._send(_Call(answer, self._loop.time() + timeout_s, len(packed), []), b"".join(packed))
         self._flush()  # it is large enough to go alone, and its caller may have much to do before the next turn
@@ -163,8 +169,6 @@ class Connection(asyncio.Protocol):
         self._admit()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        while self._handing_out:
-            self._hand_out()
         self._end(str(exc) if exc else "the server closed the connection")
         if not self._ended.done():
             self._ended.set_result(None)
@@ -236,7 +240,7 @@ class Connection(asyncio.Protocol):
         """True where a caller has got its answer with this."""
         if self._on_push is not None and isinstance(reply, list):
             push = cast(list[str], reply)
-            if push[0] == "message":
+            if push and push[0] == "message":
                 self._on_push(push)
                 return False
         if not self._calls:
@@ -263,12 +267,14 @@ class Connection(asyncio.Protocol):
         self._watch = None
         if not self._calls:
             return
-        if self._calls[0].deadline_s < self._loop.time():
+        if self._calls[0].deadline_s < self._loop.time() and not self._handing_out:
             self.abort("no answer in time")
             return
         self._watch = self._loop.call_later(_WATCH_S, self._check_deadline)
 
     def _end(self, reason: str) -> None:
+        while self._handing_out:  # what has come is its callers', however the connection ends
+            self._hand_out()
         if self._lost_because is None:
             self._lost_because = reason
         if self._watch is not None:

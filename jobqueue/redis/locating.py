@@ -123,7 +123,7 @@ class SentinelLocator(Locator):
         if time.monotonic() - self._asked_s >= RECHECK_S:
             try:
                 await self.locate(_RECHECK_LIMIT_S)
-            except RedisUnavailable:
+            except (RedisUnavailable, SettingsError):  # a certificate may be unreadable while it is renewed
                 return False
         return self._master is not None and self._master != endpoint
 

@@ -22,11 +22,6 @@ class Slot(Protocol):
     @property
     def claimant(self) -> Claimant: ...
 
-    @property
-    def task(self) -> asyncio.Task[None]:
-        """What runs its present job, or ran its last."""
-        ...
-
     def may_fetch(self) -> bool:
         """False where the slot wants no further job."""
         ...
@@ -99,7 +94,7 @@ class Execution:
         self._loop.call_soon_threadsafe(self.stop, reason)
 
     def let_go(self) -> None:
-        """It is recorded: end what was held open for it; also what refers back to it, which only gc would find."""
+        """It is recorded: end what was held open for it."""
         while self.until_recorded:
             self.until_recorded.pop()()
 

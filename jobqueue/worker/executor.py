@@ -173,7 +173,7 @@ class Executor:
             slot.carry(self._end_without_handler(execution, admitted, ending))
 
         shared.reporter.started(job)
-        run = Run(handler, context, admitted.payload, slot.task, shared.stragglers, leave_behind)
+        run = Run(handler, context, admitted.payload, shared.stragglers, leave_behind)
         limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or shared.settings.worker_timeout_ms
         execution.begin(run, limit_ms)
         return run.finish()

@@ -22,7 +22,7 @@ from jobqueue.transitions import Claimant, Finished
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.reporter import Reporter
-from jobqueue.worker.run import LeftBehind
+from jobqueue.worker.run import JobTask, LeftBehind
 from jobqueue.worker.settling import settle
 
 _log = logging.getLogger("jobqueue.worker")
@@ -45,29 +45,21 @@ class JobSlot:
     ) -> None:
         self.claimant = claimant
         self.may_fetch = may_fetch
-        self._task: asyncio.Task[None] | None = None
+        self._task: JobTask | None = None
         self._on_end = on_end
         self._context = contextvars.copy_context()
         self._turn = 0
 
-    @property
-    def task(self) -> asyncio.Task[None]:
-        """What runs its present job, or ran its last. Raises: LookupError where there was none yet."""
-        if self._task is None:
-            raise LookupError("the slot has had no job yet")
-        return self._task
-
     async def give_up(self) -> None:
         """Cancel what is left of its job, and wait until that has ended."""
         if self._task is not None:
-            self._task.cancel()
+            self._task.give_up()
             await asyncio.wait({self._task})
 
     def carry(self, steps: Coroutine[Any, Any, Fetched], name: str | None = None) -> None:
         """Run the steps as a new task, in place of the present one; they give the slot's next job."""
         self._turn += 1
-        coroutine = self._go_through(steps, self._turn)
-        self._task = asyncio.get_running_loop().create_task(coroutine, name=name, context=self._context.copy())
+        self._task = JobTask(self._go_through(steps, self._turn), name, self._context.copy())
 
     async def _go_through(self, steps: Coroutine[Any, Any, Fetched], turn: int) -> None:
         """A fault of ours costs the job its try, since its lock expires, but not the worker its slot."""
@@ -102,6 +94,7 @@ class Fetcher:
         self._idle = deque(self._slots)
         self._changed = asyncio.Event()
         self._stopping = False
+        self._abandoned = False
         self._drained = asyncio.Event()
         self._on_hold = False
         self._woken = False
@@ -139,13 +132,15 @@ class Fetcher:
 
     async def abandon(self) -> None:
         """Give up jobs whose end cannot be recorded; their locks expire and another worker takes them."""
+        self._abandoned = True
         await asyncio.gather(*[slot.give_up() for slot in self._slots])
+        self._drained.set()
 
     # Slots
 
     def _go_on(self, slot: JobSlot, fetched: Fetched) -> None:
         """Start the slot's next job, where it has one."""
-        if fetched.fields is not None:
+        if fetched.fields is not None and not self._abandoned:
             name = f"{fetched.fields.get('name')}:{fetched.job_id}"
             slot.carry(self._executor.execute(fetched, slot), name)
             return
@@ -284,6 +279,6 @@ class Fetcher:
 
 
 def _tell_fault(task: asyncio.Task[None]) -> None:
-    """A slot or the fetcher should end only when it is told to."""
+    """It should end only when it is told to."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("a part of the worker has ended by a fault", exc_info=error)

@@ -10,8 +10,8 @@ _YOUNG = 10_000
 def collect_less() -> None:
     """Pass over what was loaded until now, and look at young objects less often than Python would.
 
-    The objects of a job refer to each other in no circle, so there is nothing of ours to find, and looking at all that
-    a process has loaded is what takes the time (`jobqueue bench --profile` tells how much).
+    The objects of a job that succeeds refer to each other in no circle, so there is little to find, and looking at all
+    that a process has loaded is what takes the time (`jobqueue bench --profile` tells how much).
     """
     gc.collect()
     gc.freeze()

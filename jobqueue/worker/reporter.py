@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import assert_never
 
 from jobqueue.events import Event, EventName, Events
@@ -23,7 +24,12 @@ from jobqueue.worker.outcomes import (
 _log = logging.getLogger("jobqueue.worker")
 
 _REPEAT_LOSS_S = 5.0
-_BAD_NEWS = frozenset[EventName]({"job.failed", "job.retried", "job.fenced"})
+_LEVELS: Mapping[EventName, int] = {
+    "job.started": logging.DEBUG,
+    "job.failed": logging.WARNING,
+    "job.retried": logging.WARNING,
+    "job.fenced": logging.WARNING,
+}
 
 
 class Reporter:
@@ -77,7 +83,7 @@ class Reporter:
         self._events.emit(Event("redis.lost", detail=str(error)))
 
     def _emit(self, name: EventName, job: Job, detail: str | None = None, took_s: float | None = None) -> None:
-        level = logging.WARNING if name in _BAD_NEWS else logging.INFO
+        level = _LEVELS.get(name, logging.INFO)
         if _log.isEnabledFor(level):
             said = name.removeprefix("job.") + (f": {detail}" if detail else "")
             took = "" if took_s is None else f" ({_ms(took_s)} ms)"

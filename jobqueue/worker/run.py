@@ -7,7 +7,7 @@ import contextvars
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from jobqueue.context import AbortReason, JobContext
@@ -23,6 +23,30 @@ _STUBBORN_S = 5.0
 
 class LeftBehind(Exception):
     """The try has ended without this run, which had ignored its cancellation."""
+
+
+class JobTask(asyncio.Task[None]):
+    """The task of one job, from its claim to its record. It can be cancelled while its handler is at work; what comes
+    later (a timer or a task that the handler left behind) must not reach the record.
+    """
+
+    __slots__ = ("_open",)
+
+    def __init__(self, steps: Coroutine[Any, Any, None], name: str | None, context: contextvars.Context) -> None:
+        self._open = False
+        super().__init__(steps, loop=asyncio.get_running_loop(), name=name, context=context)
+
+    def open_to_cancel(self, is_open: bool) -> None:
+        """Whether cancelling it cancels anything."""
+        self._open = is_open
+
+    def cancel(self, msg: object = None) -> bool:
+        """False where it comes too late."""
+        return self._open and super().cancel(msg)
+
+    def give_up(self) -> None:
+        """Cancel what is left of the job, whatever that is."""
+        super().cancel()
 
 
 class Stragglers:
@@ -49,7 +73,7 @@ class Stragglers:
 
 
 class Run:
-    """A handler at work in the current task.
+    """A handler at work in the current task, which is the job's own.
 
     The signal comes first; after the grace the task is cancelled. A thread, which cannot be, is left behind, and so is
     a task that swallows its cancellation: `on_left_behind` is told how the try ends, and the straggler is counted and
@@ -61,14 +85,13 @@ class Run:
         handler: Handler[Any],
         context: JobContext,
         payload: Any,
-        task: asyncio.Task[Any],
         stragglers: Stragglers,
         on_left_behind: Callable[[Ending], None],
     ) -> None:
         self._handler = handler
         self._context = context
         self._arguments = (context,) if handler.payload is None else (context, payload)
-        self._task = task
+        self._task = _current_task()
         self._stragglers = stragglers
         self._on_left_behind = on_left_behind
         self._timers: list[asyncio.TimerHandle] = []
@@ -86,6 +109,7 @@ class Run:
         """
         handler = self._handler
         current_scope.set(Scope(handler.name, self._context.job.id, self._context.log))
+        self._task.open_to_cancel(True)
         if handler.is_async:
             try:
                 ending: Ending = Returned(await handler.function(*self._arguments))
@@ -93,11 +117,12 @@ class Run:
                 ending = Raised(error)
         else:
             ending = await self._in_thread()
+        self._task.open_to_cancel(False)
         current_scope.set(None)
-        for timer in self._timers:
-            timer.cancel()
         if self._task.cancelling():
             await _forget_cancellations(self._task)
+        for timer in self._timers:  # last: until here something may still come to stop it
+            timer.cancel()
         if self._left_behind:
             self._stragglers.remove(handler.name)
             raise LeftBehind
@@ -136,6 +161,8 @@ class Run:
         def settle(ending: Ending) -> None:
             if not ended.done():
                 ended.set_result(ending)
+            else:  # the task has not waited for it
+                self._stragglers.remove(self._handler.name)
 
         def call() -> None:
             try:
@@ -146,7 +173,18 @@ class Run:
                 loop.call_soon_threadsafe(settle, ending)
 
         _start_thread(call, f"{self._handler.name}:{self._context.job.id}")
-        return await ended
+        try:
+            return await ended
+        except asyncio.CancelledError:
+            self.abandon()
+            raise LeftBehind from None
+
+
+def _current_task() -> JobTask:
+    task = asyncio.current_task()
+    if not isinstance(task, JobTask):
+        raise RuntimeError("a handler runs in its job's task")
+    return task
 
 
 async def _forget_cancellations(task: asyncio.Task[Any]) -> None:

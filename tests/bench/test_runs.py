@@ -193,7 +193,7 @@ def test_growth_measures_windows_of_jobs(server: Server, places: Places, point: 
 
 
 def test_a_far_redis_takes_both_ways_longer(server: Server, places: Places) -> None:
-    # given one slot and a round trip of 5 ms: a job cannot take less
+    # given a round trip of 5 ms: nothing can be done in less
     distance = Distance(places, server, rounds=1, jobs=20, round_trips_ms=(5.0,))
     seen: list[Outcome] = []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from jobqueue.logs import CHATTY, configure_logging
+from jobqueue.logs import CHATTY, configure_logging, set_level
 from jobqueue.worker.scope import Scope, current_scope
 
 
@@ -123,3 +123,14 @@ def test_an_exception_comes_with_its_stack() -> None:
     # then
     (line,) = lines(stream)
     assert "RuntimeError: out of stock" in line["exception"]
+
+
+def test_a_level_hides_what_is_below_it() -> None:
+    stream = io.StringIO()
+    configure_logging(stream)
+
+    set_level("warning")
+    logging.getLogger("jobqueue.worker").info("a job has completed")
+    logging.getLogger("jobqueue.worker").warning("a job has failed")
+
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["a job has failed"]

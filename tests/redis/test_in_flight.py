@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -114,6 +115,20 @@ async def test_after_a_drop_the_next_call_gets_its_own_answer(redis_url: str) ->
         assert await asyncio.gather(*calls(client, 50)) == [str(number) for number in range(50)]
 
 
+async def test_answers_that_came_while_the_loop_was_blocked_are_given_to_their_callers(own_redis: RedisServer) -> None:
+    """Callers are answered by quarters. Between two of them the look at the clock found the others overdue, whose
+    answers had come long ago, and dropped a healthy connection: 75 of 100 were told that their calls were lost.
+    """
+    async with client_of(own_redis.url) as client:
+        connection = await client.connect()
+        answers = [connection.send(pack("ECHO", number), timeout_s=0.6) for number in range(100)]
+        await asyncio.sleep(0)  # one turn: all have left
+        time.sleep(1.5)  # the subject: a handler that blocks the loop for longer than a call may take
+
+        assert await asyncio.gather(*answers) == [str(number) for number in range(100)]
+        assert connection.is_open
+
+
 # A batch
 
 
@@ -135,6 +150,14 @@ async def test_a_batch_whose_caller_has_gone_takes_its_own_answers_with_it(redis
 
         assert await after == "after"
         assert connection.in_flight == 0
+
+
+async def test_a_batch_of_nothing_takes_no_answer_of_anothers(redis_url: str) -> None:
+    async with client_of(redis_url) as client:
+        assert await client.run_all([]) == []
+        assert await client.call("ECHO", "mine") == "mine"
+        with pytest.raises(ValueError, match="at least one command"):
+            (await client.connect()).send_all([], TIMEOUT_S)
 
 
 # The bound

@@ -70,3 +70,28 @@ async def test_a_handler_that_cancels_its_own_task_fails_that_job_only(settings:
 
         assert await site.end_of(first.job_id) == ("failed", "CancelledError")
         assert await site.end_of(second.job_id) == ("failed", "CancelledError")
+
+
+@pytest.mark.parametrize("late_s", [0, 0.0002, 0.001, 0.005])
+async def test_a_cancellation_that_comes_after_the_handlers_end_reaches_no_record(
+    settings: MakeSettings, late_s: float
+) -> None:
+    """A timer or task that a handler leaves behind may cancel the job's task when its result is being written. The
+    write was given up, and the finished job was run again.
+    """
+    runs: list[str] = []
+
+    async def leaves_a_timer(ctx: JobContext) -> str:
+        runs.append(ctx.job.id)
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().call_later(late_s, task.cancel)
+        return "done"
+
+    handler = make_job(leaves_a_timer, attempts=1)
+
+    async with at_work(settings(worker_concurrency=2, worker_lock_ms=1_000, worker_stalled_ms=200), handler) as site:
+        jobs = [await site.app.enqueue_job(handler) for _ in range(30)]
+
+        assert [await site.end_of(job.job_id) for job in jobs] == [("completed", '"done"')] * 30
+    assert sorted(runs, key=int) == [job.job_id for job in jobs]
