@@ -76,6 +76,28 @@ async def test_answers_and_jobs_keep_their_order_over_several_queues(
         assert numbers == sorted(numbers)
 
 
+async def test_scripts_that_are_flushed_meanwhile_cost_no_job_and_repeat_none(
+    settings: MakeSettings, own_redis: RedisServer
+) -> None:
+    """Their texts travel ahead of a batch, but a flush may come between: what followed it was refused, and raised."""
+    async with App(Registry([send_report]), settings(redis_url=own_redis.url)) as app:
+        other = app.new_client()
+
+        async def flush() -> None:
+            while True:
+                await other.call("SCRIPT", "FLUSH")
+                await asyncio.sleep(0.005)  # the subject: again and again
+
+        flushing = asyncio.create_task(flush())
+        results = await app.enqueue_jobs((send_report, Report(number)) for number in range(5 * BATCH))
+        flushing.cancel()
+        await asyncio.wait({flushing})
+        await other.close()
+
+        assert len({result.job_id for result in results}) == 5 * BATCH
+        assert await app.client.call("LLEN", app.queue().keys.of("wait")) == 5 * BATCH
+
+
 async def test_a_caller_that_gives_up_leaves_nothing_behind(settings: MakeSettings, own_redis: RedisServer) -> None:
     async with App(Registry([send_report]), settings(redis_url=own_redis.url)) as app:
         await app.client.call("PING")

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any, TypeAlias
 
 from jobqueue.errors import ClientClosed, ConnectionLost, JobqueueError, RedisError, RedisReplyError, RedisUnavailable
@@ -115,31 +114,43 @@ class Client:
         The scripts' texts travel ahead of the calls. Raises: RedisUnavailable, where nothing was sent; ClientClosed;
         ValueError for an argument that cannot be sent.
         """
-        if not calls:
-            return []
+        replies: list[Reply] = [None] * len(calls)
+        waiting: Sequence[int] = range(len(calls))
+        for _ in range(_MOVES):
+            if not waiting:
+                return replies
+            try:
+                answers = await self._send_all([calls[place] for place in waiting])
+            except JobqueueError as error:
+                if len(waiting) == len(calls):
+                    raise
+                answers = [error] * len(waiting)
+            for place, answer in zip(waiting, answers, strict=True):
+                replies[place] = answer
+            waiting = [place for place in waiting if isinstance(replies[place], _NotExecuted)]
+        for place in waiting:
+            replies[place] = await self._answer_or_error(calls[place])
+        return replies
+
+    async def _send_all(self, calls: Sequence[Call]) -> list[Reply]:
+        """One answer for each call; _NotExecuted where it may be sent again at once."""
         texts = [pack("SCRIPT", "LOAD", script.text) for script in {script: None for script, _, _ in calls}]
         packed = [pack("EVALSHA", script.sha, len(keys), *keys, *args) for script, keys, args in calls]
-        replies: list[Reply] = [RedisUnavailable(self.address, _ALWAYS_MOVED)] * len(packed)
-        waiting: Sequence[int] = range(len(packed))
-        for _ in range(_MOVES):
-            try:
-                connection = self._at_once() or await self._with_room(sum(map(len, packed)))
-                sent = connection.send_all([*texts, *(packed[place] for place in waiting)], self._timeouts.call_s)
-            except JobqueueError as error:
-                if len(waiting) == len(packed):
-                    raise
-                for place in waiting:
-                    replies[place] = error
-                break
-            answers = (await sent)[len(texts) :]
-            moved = [isinstance(one, RedisReplyError) and self._is_moved(one, connection) for one in answers]
-            for place, answer, is_moved in zip(waiting, answers, moved, strict=True):
-                if not is_moved:
-                    replies[place] = answer
-            waiting = list(compress(waiting, moved))
-            if not waiting:
-                break
-        return replies
+        connection = self._at_once() or await self._with_room(sum(map(len, packed)))
+        answers = await connection.send_all([*texts, *packed], self._timeouts.call_s)
+        return [self._judged(answer, connection) for answer in answers[len(texts) :]]
+
+    def _judged(self, answer: Reply, connection: Connection) -> Reply:
+        """What a node refused because the slot is another's now, or because the scripts were flushed just then."""
+        if not isinstance(answer, RedisReplyError):
+            return answer
+        return _NotExecuted() if answer.code == "NOSCRIPT" or self._is_moved(answer, connection) else answer
+
+    async def _answer_or_error(self, call: Call) -> Reply:
+        try:
+            return await self.run(*call)
+        except JobqueueError as error:
+            return error
 
     async def _load(self, script: Script) -> None:
         """Callers that find the script missing at the same time share one load. Nothing of theirs was executed yet,
@@ -256,6 +267,10 @@ class Client:
         task = asyncio.get_running_loop().create_task(work)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)
+
+
+class _NotExecuted:
+    """In the place of an answer: the call was refused before it did anything."""
 
 
 def _mark_as_seen(task: asyncio.Future[Any]) -> None:

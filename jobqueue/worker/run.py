@@ -181,10 +181,11 @@ class Run:
 
 
 def _current_task() -> JobTask:
-    task = asyncio.current_task()
-    if not isinstance(task, JobTask):
-        raise RuntimeError("a handler runs in its job's task")
-    return task
+    match asyncio.current_task():
+        case JobTask() as task:
+            return task
+        case _:
+            raise RuntimeError("a handler runs in its job's task")
 
 
 async def _forget_cancellations(task: asyncio.Task[Any]) -> None:
