@@ -83,7 +83,8 @@ class BulkEnqueuer:
     async def enqueue(
         self, items: Iterable[Item], options: EnqueueOptions, on_progress: OnProgress | None = None
     ) -> EnqueuedJobs:
-        """Store the jobs in order, one round trip for each batch of 1,000.
+        """Store the jobs, one round trip for each batch of 1,000; in order, but where scripts are flushed or the slot
+        moves in the middle: then some are sent again behind those that have left.
 
         A list or tuple is checked wholly before its first job is written; another iterable batch by batch, and no more
         than three batches of it are in memory.

@@ -30,10 +30,11 @@ class JobTask(asyncio.Task[None]):
     later (a timer or a task that the handler left behind) must not reach the record.
     """
 
-    __slots__ = ("_open",)
+    __slots__ = ("_open", "was_cancelled")
 
     def __init__(self, steps: Coroutine[Any, Any, None], name: str | None, context: contextvars.Context) -> None:
         self._open = False
+        self.was_cancelled = False
         super().__init__(steps, loop=asyncio.get_running_loop(), name=name, context=context)
 
     def open_to_cancel(self, is_open: bool) -> None:
@@ -42,7 +43,10 @@ class JobTask(asyncio.Task[None]):
 
     def cancel(self, msg: object = None) -> bool:
         """False where it comes too late."""
-        return self._open and super().cancel(msg)
+        if not self._open:
+            return False
+        self.was_cancelled = True
+        return super().cancel(msg)
 
     def give_up(self) -> None:
         """Cancel what is left of the job, whatever that is."""
@@ -119,7 +123,7 @@ class Run:
             ending = await self._in_thread()
         self._task.open_to_cancel(False)
         current_scope.set(None)
-        if self._task.cancelling():
+        if self._task.was_cancelled:
             await _forget_cancellations(self._task)
         for timer in self._timers:  # last: until here something may still come to stop it
             timer.cancel()
@@ -189,7 +193,10 @@ def _current_task() -> JobTask:
 
 
 async def _forget_cancellations(task: asyncio.Task[Any]) -> None:
-    """A cancellation that the handler was meant to get, or gave itself, must not reach what comes after it."""
+    """A cancellation that the handler was meant to get, or gave itself, must not reach what comes after it.
+
+    Before Python 3.13 one that has been taken back (`uncancel`) is on its way all the same.
+    """
     try:
         await asyncio.sleep(0)
     except asyncio.CancelledError:

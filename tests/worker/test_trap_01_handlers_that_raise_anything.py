@@ -95,3 +95,22 @@ async def test_a_cancellation_that_comes_after_the_handlers_end_reaches_no_recor
 
         assert [await site.end_of(job.job_id) for job in jobs] == [("completed", '"done"')] * 30
     assert sorted(runs, key=int) == [job.job_id for job in jobs]
+
+
+async def test_a_cancellation_that_the_handler_took_back_reaches_no_record(settings: MakeSettings) -> None:
+    """`uncancel` clears the count of cancellations, but not the one that is on its way to the next await."""
+
+    async def changes_its_mind(ctx: JobContext) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        task.uncancel()
+        return "done"
+
+    handler = make_job(changes_its_mind, attempts=1)
+
+    async with at_work(settings(worker_concurrency=2, worker_lock_ms=1_000, worker_stalled_ms=200), handler) as site:
+        jobs = [await site.app.enqueue_job(handler) for _ in range(20)]
+
+        assert [await site.end_of(job.job_id) for job in jobs] == [("completed", '"done"')] * 20
+        assert site.count("job.stalled") == 0
