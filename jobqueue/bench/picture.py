@@ -84,21 +84,23 @@ def _section(results: Results, workload: Workload, peers: Sequence[str], y: int)
     yield text(WIDTH - 12, y + 18, f"{workload.unit}, {better}", "quiet", anchor="end")
     top = y + _SECTION - 8
     for row, (peer, figure) in enumerate(_ordered(figures, workload)):
-        yield from _bar(results, workload, peer, figure, scale, top + row * (_BAR + _GAP))
+        width = max(figure * scale, 1.0)
+        label_x = _LEFT + 6 + (width if row else max(width, (target or 0.0) * scale))  # beside the target's line
+        yield from _bar(results, workload, peer, width, label_x, top + row * (_BAR + _GAP))
     if target is not None:
         x, bottom = _LEFT + target * scale, top + _BAR + 3
         title = f"<title>to reach: {figure_text(target)}</title>"
         yield f'<path class="target" d="M{x:.1f} {top - 3}V{bottom}">{title}</path>'
 
 
-def _bar(results: Results, workload: Workload, peer: str, figure: float, scale: float, y: int) -> Iterator[str]:
+def _bar(results: Results, workload: Workload, peer: str, width: float, label_x: float, y: int) -> Iterator[str]:
     kind = "bar ours" if peer == OURS else "bar"
-    width = max(figure * scale, 1.0)
+    figure = _median(results, workload, peer)
     ratio = results.ratio(workload.name, peer, BASE, workload.measure)
     label = figure_text(figure) + (f"  ({ratio.median:.2f} × Node)" if ratio is not None and peer != BASE else "")
     yield text(_LEFT - 8, y + _BAR - 3, _TITLES.get(peer, peer), anchor="end")
     yield f'<rect class="{kind}" x="{_LEFT}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
-    yield text(_LEFT + width + 6, y + _BAR - 3, label)
+    yield text(label_x, y + _BAR - 3, label)
 
 
 def target_of(results: Results, workload: Workload) -> float | None:
