@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
 
 from jobqueue.enqueue import Enqueuer, in_doubt_about
-from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown
+from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown, RedisUnavailable
 from jobqueue.handler import Handler
 from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
@@ -194,7 +194,13 @@ async def _add_refused(queue: Queue, jobs: Sequence[NewJob], answers: list[Added
         if not refused:
             return
         await pause.rest()
-        for place, answer in zip(refused, await queue.add_all([jobs[place] for place in refused]), strict=True):
+        for place in refused:  # from here until the answer is there, nobody knows
+            answers[place] = ConnectionLost(queue.client.address, "no answer in time")
+        try:
+            again = await queue.add_all([jobs[place] for place in refused])
+        except RedisUnavailable as error:
+            again = [error] * len(refused)
+        for place, answer in zip(refused, again, strict=True):
             answers[place] = answer
 
 

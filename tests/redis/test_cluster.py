@@ -167,7 +167,7 @@ async def test_a_producer_waits_for_a_slot_that_moves_and_adds_its_job_once(
         assert await app.client.call("LRANGE", app.queue().keys.of("wait"), 0, -1) == [job.job_id]
 
 
-@pytest.mark.parametrize("many", [100, 3 * MAX_IN_FLIGHT])
+@pytest.mark.parametrize("many", [100, 5 * MAX_IN_FLIGHT])
 async def test_calls_that_are_sent_to_another_node_keep_their_own_answers(
     cluster: RedisCluster, tag: str, many: int
 ) -> None:

@@ -40,10 +40,6 @@ class Growth:
     window: int
     windows: int
 
-    @property
-    def needed(self) -> int:
-        return self.warm + self.windows * self.window
-
 
 class Windows:
     """Counts handlers and measures each window as its last one ends."""
