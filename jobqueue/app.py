@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, overload
 
 from jobqueue.bulk import BulkEnqueuer, EnqueuedJobs, Item, OnProgress
+from jobqueue.control import NO_REASON, Cancelling, Control
 from jobqueue.enqueue import Enqueuer
 from jobqueue.errors import JobqueueError
 from jobqueue.events import Events
+from jobqueue.flows import EnqueuedFlow, Flow, Flows
 from jobqueue.handler import Handler
-from jobqueue.job import Enqueued, EnqueueOptions
+from jobqueue.job import Enqueued, EnqueueOptions, Job
 from jobqueue.keys import QueueKeys
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client, PushListener, Timeouts
@@ -21,6 +23,8 @@ from jobqueue.redis.locating import locator_for
 from jobqueue.registry import Registry, load_registry
 from jobqueue.results import Results
 from jobqueue.settings import Settings
+from jobqueue.stream import EventStreams
+from jobqueue.subscriptions import BUFFERED, Subscription, Subscriptions
 
 P = TypeVar("P")
 
@@ -34,14 +38,18 @@ class App:
 
     def __init__(self, registry: Registry | None = None, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.load()
-        self.registry = (registry or Registry()).configured(self.settings.policy_overrides())
+        self.registry = (Registry() if registry is None else registry).configured(self.settings.policy_overrides())
         self.locator = locator_for(self.settings.redis_url, self.settings.jobs_prefix)
         self.events = Events()
         self.client = self.new_client()
         self._queues: dict[str, Queue] = {}
-        self._results = Results(self.queue, self.new_client)
+        self._streams = EventStreams(self.queue, self.new_client)
+        self._results = Results(self.queue, self._streams)
+        self._subscriptions = Subscriptions(self.queue, self.registry, self._streams)
         self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results)
         self._bulk = BulkEnqueuer(self._enqueuer)
+        self.control = Control(self.registry, self.queue, self.queue_names)
+        self.flows = Flows(self._enqueuer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,7 +61,7 @@ class App:
 
     async def close(self) -> None:
         """Close every connection; twice is fine."""
-        await self._results.close()
+        await self._streams.close()
         await self.client.close()
 
     def queue(self, name: str | None = None) -> Queue:
@@ -102,6 +110,64 @@ class App:
         Raises: as `enqueue_job`; an error of one job says its position, a note how many jobs were stored.
         """
         return await self._bulk.enqueue(items, options, on_progress)
+
+    async def enqueue_flow(self, root: Flow) -> EnqueuedFlow:
+        """Store a tree of jobs made by `flow`, in one step: all of them or, where one cannot be stored, none.
+
+        Each job waits until its children have ended. Where the root has a `job_id` the children without one get ids
+        that follow from it, so that the same flow can be enqueued again and is stored once.
+        Raises: as `enqueue_job`, before anything is written, saying which job of the tree; OutcomeUnknown where no
+        answer came in time.
+        """
+        return await self.flows.enqueue(root)
+
+    async def cancel_job(self, job_id: str, reason: str = NO_REASON, *, queue: str | None = None) -> Cancelling:
+        """Keep a job from running, or stop it; from any process. It ends failed with `Cancelled: reason`.
+
+        Returns `cancelled` where it had not started, `cancelling` where its worker was told.
+        Raises: JobNotFound; JobFinished; InvalidOption; RedisUnavailable.
+        """
+        return await self.control.cancel(job_id, reason, queue)
+
+    async def cancel_jobs(
+        self, *, related: tuple[str, str], reason: str = NO_REASON, queue: str | None = None
+    ) -> dict[str, tuple[str, ...]]:
+        """Cancel all unfinished jobs about one object, in all queues of the registry or in one; their ids by queue."""
+        return await self.control.cancel_related(related, reason, queue)
+
+    async def retry_job(self, job_id: str, *, queue: str | None = None) -> None:
+        """Run a failed or cancelled job again, its attempts counted from the start.
+
+        Raises: JobNotFound; JobFinished where it completed; JobActive; JobNotInState where it waits; DuplicateJob.
+        """
+        await self.control.retry(job_id, queue)
+
+    async def mark_done(self, job: Job | str, result: Any = None, *, queue: str | None = None) -> None:
+        """Complete a job whose handler has `ack="manual"`, from any process. Raises: JobNotFound; JobNotInState."""
+        await self.control.mark_done(job, result, queue)
+
+    async def requeue(self, job: Job | str, *, queue: str | None = None) -> None:
+        """Run a job whose handler has `ack="manual"` again, no attempt used. Raises: JobNotFound; JobNotInState."""
+        await self.control.requeue(job, queue)
+
+    def subscribe(
+        self,
+        *,
+        job_id: str | None = None,
+        handler: Handler[Any] | str | None = None,
+        related: tuple[str, str] | None = None,
+        queue: str | None = None,
+        buffer: int = BUFFERED,
+    ) -> Subscription:
+        """The outcome of every try of one job, of one handler's jobs, or of the jobs about one object, as it happens.
+
+        `async with app.subscribe(…) as outcomes: async for outcome in outcomes: …`; what ends once the block was
+        entered is delivered. The queue is the handler's, else JOBS_QUEUE. `buffer` is how many outcomes may wait for a
+        slow reader before he is told OutcomesMissed. Raises: InvalidOption, UnknownHandler; ClientClosed.
+        """
+        return self._subscriptions.subscribe(
+            job_id=job_id, handler=handler, related=related, queue=queue, buffer=buffer
+        )
 
     @property
     def enqueuer(self) -> Enqueuer:
@@ -167,3 +233,47 @@ async def enqueue_jobs(
 ) -> EnqueuedJobs:
     """`App.enqueue_jobs` of the default app."""
     return await default_app().enqueue_jobs(items, on_progress=on_progress, **options)
+
+
+async def enqueue_flow(root: Flow) -> EnqueuedFlow:
+    """`App.enqueue_flow` of the default app."""
+    return await default_app().enqueue_flow(root)
+
+
+async def cancel_job(job_id: str, reason: str = NO_REASON, *, queue: str | None = None) -> Cancelling:
+    """`App.cancel_job` of the default app."""
+    return await default_app().cancel_job(job_id, reason, queue=queue)
+
+
+async def cancel_jobs(
+    *, related: tuple[str, str], reason: str = NO_REASON, queue: str | None = None
+) -> dict[str, tuple[str, ...]]:
+    """`App.cancel_jobs` of the default app."""
+    return await default_app().cancel_jobs(related=related, reason=reason, queue=queue)
+
+
+async def retry_job(job_id: str, *, queue: str | None = None) -> None:
+    """`App.retry_job` of the default app."""
+    await default_app().retry_job(job_id, queue=queue)
+
+
+async def mark_done(job: Job | str, result: Any = None, *, queue: str | None = None) -> None:
+    """`App.mark_done` of the default app."""
+    await default_app().mark_done(job, result, queue=queue)
+
+
+async def requeue(job: Job | str, *, queue: str | None = None) -> None:
+    """`App.requeue` of the default app."""
+    await default_app().requeue(job, queue=queue)
+
+
+def subscribe(
+    *,
+    job_id: str | None = None,
+    handler: Handler[Any] | str | None = None,
+    related: tuple[str, str] | None = None,
+    queue: str | None = None,
+    buffer: int = BUFFERED,
+) -> Subscription:
+    """`App.subscribe` of the default app."""
+    return default_app().subscribe(job_id=job_id, handler=handler, related=related, queue=queue, buffer=buffer)

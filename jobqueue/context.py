@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
 
+from pydantic import JsonValue
+
+from jobqueue.children import ChildOptions, Children
 from jobqueue.errors import JobCancelled
 from jobqueue.handler import Handler
 from jobqueue.job import Enqueued, EnqueueOptions, Job
@@ -14,7 +17,7 @@ from jobqueue.job import Enqueued, EnqueueOptions, Job
 P = TypeVar("P")
 R = TypeVar("R")
 
-AbortCause = Literal["timeout", "superseded", "lock_lost", "shutdown"]
+AbortCause = Literal["timeout", "superseded", "lock_lost", "shutdown", "cancelled"]
 
 
 class Resources:
@@ -81,6 +84,18 @@ class AbortSignal:
         return self.reason or ""
 
 
+class Family(Protocol):
+    """Whoever knows the children of a running job: adds one, tells of those that have ended, removes the others."""
+
+    async def add_child(
+        self, parent: Job, handler: Handler[Any] | str, payload: Any, options: ChildOptions
+    ) -> Enqueued: ...
+
+    async def children_of(self, job: Job) -> Children: ...
+
+    async def remove_pending_children(self, job: Job) -> None: ...
+
+
 EnqueueFunction: TypeAlias = Callable[[Handler[Any] | str, Any, EnqueueOptions, str], Awaitable[Enqueued]]
 
 
@@ -100,6 +115,7 @@ class JobContext:
     _log: Callable[[str], None]
     _progress: Callable[[Any], None]
     _enqueue: EnqueueFunction
+    _family: Family | None = None
 
     def raise_if_cancelled(self) -> None:
         """Raises: JobCancelled once the run has been told to stop."""
@@ -133,3 +149,48 @@ class JobContext:
     ) -> Enqueued:
         """Enqueue a job that records this one as its creator. Raises: as `jobqueue.enqueue_job`."""
         return await self._enqueue(handler, payload, options, self.job.id)
+
+    @overload
+    async def enqueue_child(
+        self, handler: Handler[None], payload: None = None, **options: Unpack[ChildOptions]
+    ) -> Enqueued: ...
+    @overload
+    async def enqueue_child(self, handler: Handler[P], payload: P, **options: Unpack[ChildOptions]) -> Enqueued: ...
+    @overload
+    async def enqueue_child(self, handler: str, payload: Any = None, **options: Unpack[ChildOptions]) -> Enqueued: ...
+    async def enqueue_child(
+        self, handler: Handler[Any] | str, payload: Any = None, **options: Unpack[ChildOptions]
+    ) -> Enqueued:
+        """Enqueue a job that this one waits for: raise WaitForChildren, and it runs again when its children have ended.
+
+        A job may be run more than once; give the child a `job_id`, and the second time it is the one that exists
+        (`created` is False). A job that returns while a child is still to run fails.
+        Raises: as `jobqueue.enqueue_job`, whose options these are, beside `on_failure` (see `jobqueue.flow`);
+        JobNotFound and JobNotInState where this job is over meanwhile.
+        """
+        return await self._known_family().add_child(self.job, handler, payload, options)
+
+    async def children(self) -> Children:
+        """The children of this job that have ended, in the order in which they were added.
+
+        Those that completed, with what they returned, and those whose failure was ignored, with its reason.
+        Raises: RedisUnavailable; RedisReplyError.
+        """
+        return await self._known_family().children_of(self.job)
+
+    async def children_results(self) -> list[JsonValue]:
+        """What the completed ones among `children` returned."""
+        return (await self.children()).results
+
+    async def remove_pending_children(self) -> None:
+        """Remove the children of this job that have not ended and do not run now, with their children.
+
+        So a job may return that goes on after a failure ("continue_parent") and needs the others no more.
+        Raises: RedisUnavailable; RedisReplyError.
+        """
+        await self._known_family().remove_pending_children(self.job)
+
+    def _known_family(self) -> Family:
+        if self._family is None:
+            raise RuntimeError("this context was made without an app, so it knows no children")
+        return self._family

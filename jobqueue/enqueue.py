@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from jobqueue import encoding, wire
+from jobqueue import encoding, ties, wire
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
     ConnectionLost,
@@ -20,16 +20,19 @@ from jobqueue.errors import (
     RedisReplyError,
     RedisUnavailable,
 )
-from jobqueue.handler import Handler, Superseding
+from jobqueue.handler import Handler
 from jobqueue.job import MAX_DELAY_MS, Enqueued, EnqueueOptions, Envelope, OutcomeSource
-from jobqueue.options import CheckedOptions, check_options
+from jobqueue.options import NOTHING_ASKED, CheckedOptions, check_options
 from jobqueue.packing import Entries
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
+from jobqueue.ties import Ties
 from jobqueue.transitions import Added
 from jobqueue.wire import NewJob
+
+_BARE = Envelope(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Enqueuer:
     ) -> Enqueued:
         """Store one job.
 
-        Raises: EnqueueError, before anything is written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
+        Raises: EnqueueError, with nothing written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
         """
         job = self.encode(handler, payload, check_options(options or {}), created_by)
         added = await self._add(self.queue_named(job.queue), job)
@@ -63,11 +66,11 @@ class Enqueuer:
         known = self._known(handler)
         policy = known.policy
         valid = _validate(known, payload, as_json=isinstance(handler, str))
-        lane = _dedupe_key(known, valid)
-        envelope = Envelope(None, dedupe_key=lane, created_by=created_by, timeout_ms=asked.timeout_ms)
         now = now_ms()
+        queue = asked.queue or policy.queue or self.settings.jobs_queue
+        envelope = _envelope(known, valid, asked, created_by, now)
         return NewJob(
-            queue=asked.queue or policy.queue or self.settings.jobs_queue,
+            queue=queue,
             name=known.name,
             data=wire.encode_data(self._encode_payload(known, valid), envelope),
             job_id=asked.job_id,
@@ -75,8 +78,14 @@ class Enqueuer:
             delay_ms=_delay_ms(asked, now, policy.first_delay_ms),
             priority=policy.priority if asked.priority is None else asked.priority,
             options=_options(known, asked),
-            lane=lane,
+            ties=self._ties(queue, known, valid, envelope, now),
         )
+
+    def _ties(self, queue: str, handler: Handler[Any], payload: Any, envelope: Envelope, now: int) -> Ties:
+        try:
+            return ties.of_new_job(self.queue_named(queue).keys, handler, payload, envelope, now)
+        except ValueError as error:
+            raise InvalidPayload(handler.name, {"payload": str(error)}) from error
 
     def _known(self, handler: object) -> Handler[Any]:
         """The handler as it is registered, where its policy may be a configured one."""
@@ -166,13 +175,22 @@ def _validate(handler: Handler[Any], payload: Any, *, as_json: bool) -> Any:
         return handler.validate_json(text)
 
 
-def _dedupe_key(handler: Handler[Any], payload: Any) -> str | None:
-    if not isinstance(handler.pattern, Superseding):
-        return None
+def _envelope(handler: Handler[Any], payload: Any, asked: CheckedOptions, created_by: str | None, now: int) -> Envelope:
+    if asked is NOTHING_ASKED and created_by is None and not ties.is_bound(handler):
+        return _BARE
     try:
-        return handler.pattern.key_of(payload)
+        dedupe_key = handler.dedupe_key_of(payload)
     except ValueError as error:
         raise InvalidPayload(handler.name, {"payload": str(error)}) from error
+    return Envelope(
+        None,
+        dedupe_key=dedupe_key,
+        created_by=asked.created_by or created_by,
+        timeout_ms=asked.timeout_ms,
+        related=asked.related,
+        order_key=ties.order_key_of(handler, asked.order_key, asked.related),
+        expires_at_ms=None if asked.expires_in_ms is None else now + asked.expires_in_ms,
+    )
 
 
 def _delay_ms(asked: CheckedOptions, now: int, first_delay_ms: int) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
+
+LONGEST_DELAY_MS: Final = 50 * 365 * 24 * 60 * 60 * 1000
+"""How far a job may be put off: 50 years."""
 
 
 class JobqueueError(Exception):
@@ -37,6 +40,14 @@ class DuplicateHandler(DefinitionError):
     def __init__(self, name: str) -> None:
         super().__init__(f"two handlers are named {name!r}: a name belongs to one handler")
         self.name = name
+
+
+class UnknownHandlerId(JobqueueError):
+    """No handler was added under that id, or it was removed before."""
+
+    def __init__(self, handler_id: str) -> None:
+        super().__init__(f"no handler has the id {handler_id!r:.100}: give one that `add` returned, once")
+        self.handler_id = handler_id
 
 
 # Enqueueing
@@ -94,6 +105,18 @@ class InvalidOption(EnqueueError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class DuplicateJob(EnqueueError):
+    """An unfinished job of the same handler exists, and its policy refuses duplicates.
+
+    `job_id` is that job.
+    """
+
+    def __init__(self, handler: str, job_id: str) -> None:
+        super().__init__(f"handler {handler!r}: job {job_id!r} is not finished yet, and duplicates are refused")
+        self.handler = handler
+        self.job_id = job_id
 
 
 class OutcomeUnknown(JobqueueError):
@@ -180,6 +203,14 @@ class JobNotInState(JobError):
         self.actual = actual
 
 
+class JobFinished(JobNotInState):
+    """The job has ended already."""
+
+
+class JobActive(JobNotInState):
+    """The job is running."""
+
+
 class JobFailed(JobError):
     """The job failed; the message is its failure's reason."""
 
@@ -188,9 +219,73 @@ class JobCancelled(JobError):
     """The run was told to stop."""
 
 
+class ProcessEnded(JobError):
+    """The process of the handler ended before the handler did."""
+
+
 class LockLost(JobError):
     """The lock of the job expired or was taken, so its result no longer counts."""
 
 
 class MalformedJob(JobError):
     """The job's hash in Redis cannot be read."""
+
+
+# What a handler raises to end its try otherwise
+
+
+class EndOfTry(JobqueueError):
+    """The handler ended its try otherwise than by a result or an error."""
+
+
+class Retry(EndOfTry):
+    """The handler asked for another try.
+
+    Uses an attempt: where none is left the job fails. Units: `delay_ms` milliseconds; None is the job's backoff.
+    Raises: ValueError for a delay that is no whole number of milliseconds up to 50 years.
+    """
+
+    def __init__(self, delay_ms: int | None = None) -> None:
+        super().__init__("the handler asked for another try")
+        self.delay_ms = None if delay_ms is None else _checked_delay_ms("Retry", delay_ms, 0)
+
+
+class Snooze(EndOfTry):
+    """The handler asked to be run later.
+
+    Uses no attempt. Units: `delay_ms` milliseconds, at least 1, so that no job runs without end.
+    Raises: ValueError for another delay.
+    """
+
+    def __init__(self, delay_ms: int) -> None:
+        self.delay_ms = _checked_delay_ms("Snooze", delay_ms, 1)
+        super().__init__(f"the handler asked to be run again in {self.delay_ms} ms")
+
+
+class Discard(EndOfTry):
+    """The handler gave the job up: it fails with `reason`, and no try follows.
+
+    Raises: ValueError where the reason is no text, or empty.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = _checked_reason(reason)
+        super().__init__(self.reason)
+
+
+class WaitForChildren(EndOfTry):
+    """The handler waits for the children that it added: the job runs again when they have ended."""
+
+
+def _checked_reason(reason: object) -> str:
+    if not isinstance(reason, str) or not reason.strip():
+        raise ValueError(f"Discard: the reason must be a text that says something, not {reason!r:.100}")
+    return reason
+
+
+def _checked_delay_ms(name: str, delay_ms: object, least: int) -> int:
+    if not isinstance(delay_ms, int) or isinstance(delay_ms, bool) or not least <= delay_ms <= LONGEST_DELAY_MS:
+        raise ValueError(
+            f"{name}: delay_ms must be a whole number from {least} to {LONGEST_DELAY_MS}, not {delay_ms!r:.100}"
+        )
+    return delay_ms

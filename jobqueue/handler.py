@@ -5,24 +5,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, get_type_hints
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 
 from jobqueue.errors import DefinitionError, InvalidPayload
-from jobqueue.policy import Policy
-
-MAX_KEY_LENGTH: Final = 1_000
-
-_UNSENDABLE = re.compile(r"[\ud800-\udfff]")
+from jobqueue.policy import PayloadFunction, Policy, call_key_function, check_key_function
 
 P = TypeVar("P")
 
 OnBusy = Literal["skip", "wait"]
-PayloadFunction: TypeAlias = Callable[[Any], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +34,18 @@ class Singleton:
     on_busy: OnBusy = "skip"
     word: ClassVar[str] = "singleton"
 
+    def __post_init__(self) -> None:
+        if self.on_busy not in get_args(OnBusy):
+            raise DefinitionError(f"on_busy: must be 'skip' or 'wait', not {self.on_busy!r:.100}")
+        if self.key is not None:
+            check_key_function("key", self.key)
+
     def identity_of(self, name: str, payload: Any) -> str:
         """What all runs of the handler `name` with such a payload share: one lock.
 
         Raises: ValueError where the function raises or gives no usable text.
         """
-        return name if self.key is None else f"{name}:{_call_key('key', self.key, payload)}"
+        return name if self.key is None else f"{name}:{call_key_function('key', self.key, payload)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +55,12 @@ class Superseding:
     dedupe_key: PayloadFunction
     word: ClassVar[str] = "superseding"
 
+    def __post_init__(self) -> None:
+        check_key_function("dedupe_key", self.dedupe_key)
+
     def key_of(self, payload: Any) -> str:
         """Raises: ValueError where the function raises or gives no usable text."""
-        return _call_key("dedupe_key", self.dedupe_key, payload)
-
-
-def _call_key(name: str, function: PayloadFunction, payload: Any) -> str:
-    try:
-        key: Any = function(payload)
-    except Exception as error:
-        raise ValueError(f"its {name} raised {type(error).__name__}") from error
-    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY_LENGTH:
-        raise ValueError(f"its {name} must give a text of 1 to {MAX_KEY_LENGTH} characters, not {key!r:.100}")
-    if _UNSENDABLE.search(key):
-        raise ValueError(f"its {name} gave {key!r:.100}, which is not valid Unicode")
-    return key
+        return call_key_function("dedupe_key", self.dedupe_key, payload)
 
 
 Pattern: TypeAlias = Plain | Singleton | Superseding
@@ -114,6 +105,13 @@ class Handler(Generic[P]):
             return self.payload.validate_json(text, by_alias=True, by_name=True)
         except ValidationError as error:
             raise InvalidPayload(self.name, field_errors(error)) from error
+
+    def dedupe_key_of(self, payload: Any) -> str | None:
+        """The key of the payload's lane; None where newer jobs do not stop older ones.
+
+        Raises: ValueError where the function raises or gives no usable text.
+        """
+        return self.pattern.key_of(payload) if isinstance(self.pattern, Superseding) else None
 
     def _none(self, payload: Any) -> None:
         if payload is not None:

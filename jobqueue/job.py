@@ -6,13 +6,16 @@ The records that a worker makes for each job are named tuples, which take a fift
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict, TypeGuard
 
 from pydantic import ConfigDict, Field, StrictInt
 from pydantic.dataclasses import dataclass as checked_dataclass
+
+from jobqueue.errors import LONGEST_DELAY_MS
 
 State = Literal[
     "waiting",
@@ -35,9 +38,22 @@ NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
 DAY_S = 24 * 60 * 60
 MAX_PRIORITY = 2_097_151
 MAX_ATTEMPTS = 1_000_000
-MAX_DELAY_MS = 50 * 365 * DAY_S * 1000
+MAX_DELAY_MS = LONGEST_DELAY_MS
+MAX_NAME_LENGTH: Final = 200
+MAX_ORDER_KEY_LENGTH: Final = 2 * MAX_NAME_LENGTH + 1
+"""Of one that is stored: it may be made of the two names of a related object and a colon."""
+MAX_ID_LENGTH: Final = 255
 _DOUBLINGS = 50
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _EXACT = ConfigDict(extra="forbid")
+
+
+def is_plain_text(value: object, most: int) -> TypeGuard[str]:
+    """True for a text of 1 to `most` characters that a key, a log line and a page can hold.
+
+    That is: without control characters, and without halves of a surrogate pair, which are not Unicode.
+    """
+    return isinstance(value, str) and 1 <= len(value) <= most and not _CONTROL.search(value)
 
 
 @checked_dataclass(frozen=True, slots=True, kw_only=True, config=_EXACT)
@@ -90,6 +106,13 @@ KEEP_COMPLETED = Keep(age_s=7 * DAY_S, count=10_000)
 KEEP_FAILED = Keep(age_s=30 * DAY_S, count=10_000)
 
 
+class Related(NamedTuple):
+    """The object of the service that a job is about, such as ("order", "7")."""
+
+    type: str
+    id: str
+
+
 class EnqueueOptions(TypedDict, total=False):
     """What a caller may ask for one job; what is absent comes from the handler's policy."""
 
@@ -101,6 +124,10 @@ class EnqueueOptions(TypedDict, total=False):
     timeout_ms: int
     job_id: str
     queue: str
+    order_key: str
+    related: tuple[str, str]
+    created_by: str
+    expires_in_ms: int
 
 
 class OutcomeSource(Protocol):
@@ -136,7 +163,10 @@ class Enqueued:
 
 
 class Envelope(NamedTuple):
-    """The job's data as we write it: the payload and what travels beside it."""
+    """The job's data as we write it: the payload and what travels beside it.
+
+    Units: `expires_at_ms` epoch milliseconds, after which the job no longer starts.
+    """
 
     payload: Any
     type: JobType = "adhoc"
@@ -144,6 +174,9 @@ class Envelope(NamedTuple):
     dedupe_key: str | None = None
     created_by: str | None = None
     timeout_ms: int | None = None
+    related: Related | None = None
+    order_key: str | None = None
+    expires_at_ms: int | None = None
 
 
 class JobOptions(Mapping[str, Any]):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import QUEUE_NAME
+from jobqueue.job import QUEUE_NAME, Related
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class QueueKeys:
     def of(self, name: str) -> str:
         """One of BullMQ's fixed keys by its own word: wait, active, meta, events, …"""
         return self.base + name
+
+    def each(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Some of BullMQ's fixed keys."""
+        return tuple(map(self.of, names))
 
     def job(self, job_id: str) -> str:
         """hash: the job."""
@@ -62,9 +67,49 @@ class QueueKeys:
         """string: the id of the job that superseded this one. Ends with the superseded job."""
         return f"{self.base}job:superseded:{job_id}"
 
+    def cancelled(self, job_id: str) -> str:
+        """string: when the job was enqueued (as its hash has it), a colon, why it is cancelled. Ends with the job."""
+        return f"{self.base}job:cancel:{job_id}"
+
+    def acknowledged(self, job_id: str) -> str:
+        """string: how the job's work ended elsewhere, `done` and its result's JSON, or `requeue`. Ends with the try."""
+        return f"{self.base}job:ack:{job_id}"
+
     def lane(self, handler: str, dedupe_key: str) -> str:
         """hash: holder (job id), rank (epoch ms of the claim). Ends with its holder."""
         return f"{self.base}job:lane:{handler}:{dedupe_key}"
+
+    def unique(self, handler: str, related: Related) -> str:
+        """hash: holder (job id). Ends with its holder."""
+        return f"{self.base}job:unique:{handler}:{_joined(related)}"
+
+    def related(self, related: Related) -> str:
+        """set: the ids of the unfinished jobs about one object. Each ends with its job."""
+        return f"{self.base}job:related:{_joined(related)}"
+
+    def order(self, order_key: str) -> str:
+        """zset: the unfinished jobs of an order key; the one whose turn it is has score 0, parked ones their rank."""
+        return f"{self.base}job:order:{order_key}"
+
+    def limit(self, handler: str, partition: str) -> str:
+        """zset: the jobs under a concurrency limit; those that may run have score 0, parked ones their rank."""
+        return f"{self.base}job:limit:{handler}" + (f":{partition}" if partition else "")
+
+    def parked(self) -> str:
+        """zset: the order keys and limits that have parked jobs, with the epoch ms of their last repair."""
+        return f"{self.base}job:gates:parked"
+
+    def rate(self, handler: str) -> str:
+        """list: epoch ms of the last starts of a handler's jobs, booked ones too, the latest first. Expires."""
+        return f"{self.base}job:rate:{handler}"
+
+    def booked(self, handler: str) -> str:
+        """zset: jobs whose turn under the rate limit comes later, with its epoch ms. Expires."""
+        return f"{self.base}job:booked:{handler}"
+
+    def care(self) -> str:
+        """string: the job for whose sake workers begin one job at a time. Expires."""
+        return f"{self.base}job:care:taken"
 
     def singleton_lock(self, identity: str) -> str:
         """hash: job, token, fence. Expires unless renewed."""
@@ -75,5 +120,11 @@ class QueueKeys:
         return f"{self.base}job:fence:{identity}"
 
     def signals(self) -> str:
-        """channel: `superseded`, job id and newer id, a line each, the moment that it happens."""
+        """channel: `superseded`, `cancelled`, `acknowledged` or `careful`, job id and mark, a line each."""
         return f"{self.base}job:signals"
+
+
+def _joined(related: Related) -> str:
+    """One text for one object: its type has no colon of its own."""
+    kind = related.type.replace("%", "%25").replace(":", "%3A")
+    return f"{kind}:{related.id}"

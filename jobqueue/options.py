@@ -6,14 +6,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from jobqueue.errors import InvalidOption
-from jobqueue.job import MAX_ATTEMPTS, MAX_DELAY_MS, MAX_PRIORITY, QUEUE_NAME, Backoff, EnqueueOptions, fixed
+from jobqueue.job import (
+    MAX_ATTEMPTS,
+    MAX_DELAY_MS,
+    MAX_ID_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_PRIORITY,
+    QUEUE_NAME,
+    Backoff,
+    EnqueueOptions,
+    Related,
+    fixed,
+    is_plain_text,
+)
 
 _KNOWN = frozenset(get_type_hints(EnqueueOptions))
 _INTEGER = re.compile(r"-?\d+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]|[\ud800-\udfff]")
 _RESERVED_IDS = frozenset(
     {
         *("wait", "active", "paused", "delayed", "prioritized", "completed", "failed", "waiting-children"),
@@ -35,15 +46,19 @@ class CheckedOptions:
     timeout_ms: int | None = None
     job_id: str | None = None
     queue: str | None = None
+    order_key: str | None = None
+    related: Related | None = None
+    created_by: str | None = None
+    expires_in_ms: int | None = None
 
 
-_NOTHING_ASKED = CheckedOptions()
+NOTHING_ASKED = CheckedOptions()
 
 
 def check_options(options: EnqueueOptions) -> CheckedOptions:
     """Raises: InvalidOption, naming the option, what it was and what would be right."""
     if not options:
-        return _NOTHING_ASKED
+        return NOTHING_ASKED
     unknown = sorted(options.keys() - _KNOWN)
     if unknown:
         raise InvalidOption(unknown[0], f"is not an option; known are {', '.join(sorted(_KNOWN))}")
@@ -57,8 +72,12 @@ def check_options(options: EnqueueOptions) -> CheckedOptions:
         attempts=_number(given, "attempts", 1, MAX_ATTEMPTS),
         backoff=_backoff(given),
         timeout_ms=_number(given, "timeout_ms", 1, MAX_DELAY_MS),
-        job_id=_job_id(given.get("job_id")),
+        job_id=_job_id(given),
         queue=_queue(given.get("queue")),
+        order_key=_text(given, "order_key", MAX_NAME_LENGTH),
+        related=_related(given.get("related")),
+        created_by=_text(given, "created_by", MAX_ID_LENGTH),
+        expires_in_ms=_number(given, "expires_in_ms", 1, MAX_DELAY_MS),
     )
 
 
@@ -69,6 +88,29 @@ def _number(given: Mapping[str, Any], name: str, least: int, most: int) -> int |
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidOption(name, f"must be a whole number from {least} to {most}, not {value!r:.100}")
     return value
+
+
+def _checked_text(name: str, value: object, most: int) -> str:
+    if not is_plain_text(value, most):
+        raise InvalidOption(
+            name, f"must be a text of 1 to {most} characters without control characters, not {value!r:.100}"
+        )
+    return str.__str__(value)  # of an Enum's member what JSON has for it, not its name
+
+
+def _text(given: Mapping[str, Any], name: str, most: int) -> str | None:
+    value = given.get(name)
+    return None if value is None else _checked_text(name, value, most)
+
+
+def _related(value: Any) -> Related | None:
+    if value is None:
+        return None
+    pair = cast(tuple[object, ...], value) if isinstance(value, tuple) else ()
+    if len(pair) != 2:
+        raise InvalidOption("related", f"must be a pair of texts (type, id), not {value!r:.100}")
+    kind, identity = pair
+    return Related(_checked_text("related", kind, MAX_NAME_LENGTH), _checked_text("related", identity, MAX_NAME_LENGTH))
 
 
 def _backoff(given: Mapping[str, Any]) -> Backoff | None:
@@ -88,14 +130,13 @@ def _run_at_ms(value: Any) -> int | None:
     return int(value.timestamp() * 1000)
 
 
-def _job_id(value: Any) -> str | None:
+def _job_id(given: Mapping[str, Any]) -> str | None:
     """Source: Node Job.validateOptions; and ids that are keys of the queue itself, which Node lets through."""
+    value = _text(given, "job_id", MAX_ID_LENGTH)
     if value is None:
         return None
-    if not isinstance(value, str) or not value.strip() or len(value) > 255 or _CONTROL.search(value):
-        raise InvalidOption(
-            "job_id", f"must be a text of 1 to 255 characters without control characters, not {value!r:.100}"
-        )
+    if not value.strip():
+        raise InvalidOption("job_id", f"must not be blank, as {value!r} is")
     if ":" in value:
         raise InvalidOption("job_id", f"must not contain ':', as {value!r} does")
     if _INTEGER.fullmatch(value):
@@ -108,6 +149,6 @@ def _job_id(value: Any) -> str | None:
 def _queue(value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not re.fullmatch(QUEUE_NAME, value) or _CONTROL.search(value):
+    if not is_plain_text(value, MAX_NAME_LENGTH) or not re.fullmatch(QUEUE_NAME, value):
         raise InvalidOption("queue", f"must be 1 to 200 characters without ':' or braces, not {value!r:.100}")
     return value

@@ -3,118 +3,84 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from jobqueue import encoding, wire
-from jobqueue.background import Periodic
+from jobqueue import encoding
 from jobqueue.errors import ClientClosed, JobFailed, JobNotFound
 from jobqueue.queue import Queue
-from jobqueue.redis.client import Client
 from jobqueue.redis.retry import until_answered
-
-_BLOCK_S = 5.0
-_LINGER_S = 10.0
+from jobqueue.stream import EventStreams, Listener, StreamEvent, StreamReader
 
 
 class Results:
-    """Waits for jobs of any queue; one listener and one connection for each queue that is waited on."""
+    """Waits for jobs of any queue."""
 
-    def __init__(self, queue_named: Callable[[str], Queue], new_client: Callable[[], Client]) -> None:
+    def __init__(self, queue_named: Callable[[str], Queue], streams: EventStreams) -> None:
         self._queue_named = queue_named
-        self._new_client = new_client
-        self._listeners: dict[str, _Listener] = {}
-        self._closed = False
+        self._streams = streams
+        self._waiting: dict[str, _Waiting] = {}
 
     async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any:
         """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError; ClientClosed."""
-        if self._closed:
-            raise ClientClosed("the app is closed, so nobody listens for results")
-        if queue not in self._listeners:
-            self._listeners[queue] = _Listener(self._queue_named(queue), self._new_client())
+        reader = self._streams.of(queue)
+        if queue not in self._waiting:
+            self._waiting[queue] = _Waiting(self._queue_named(queue), reader)
         async with asyncio.timeout(timeout_s):
-            return await self._listeners[queue].wait_for(job_id)
-
-    async def close(self) -> None:
-        self._closed = True
-        listeners, self._listeners = self._listeners, {}
-        for listener in listeners.values():
-            await listener.stop()
+            return await self._waiting[queue].wait_for(job_id)
 
 
-class _Listener(Periodic):
-    """Reads one queue's stream while somebody waits.
+class _Waiting(Listener):
+    """Those who wait for jobs of one queue.
 
-    Invariant: after subscribing and after each lost connection every waiting job is read once, so that an event
-    which came meanwhile is not missed.
+    Invariant: after attaching and after each lost connection every waiting job is read once, so that an event which
+    came meanwhile is not missed.
     """
 
-    def __init__(self, queue: Queue, client: Client) -> None:
-        super().__init__()
+    def __init__(self, queue: Queue, reader: StreamReader) -> None:
         self._queue = queue
-        self._client = client
-        self._position: str | None = None
-        self._needed_s = 0.0
-        self._waiting: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
+        self._reader = reader
+        self._futures: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
 
     async def wait_for(self, job_id: str) -> Any:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[job_id].add(outcome)
-        self._needed_s = time.monotonic()
+        outcome.add_done_callback(_mark_as_seen)
+        self._futures[job_id].add(outcome)
         try:
-            await self.start()
+            await self._reader.attach(self)
             await until_answered(lambda: self._read(job_id))
             return await outcome
         finally:
-            self._waiting[job_id].discard(outcome)
-            if not self._waiting[job_id]:
-                del self._waiting[job_id]
+            self._futures[job_id].discard(outcome)
+            if not self._futures[job_id]:
+                del self._futures[job_id]
+            if not self._futures:
+                self._reader.detach(self)
 
-    async def tick(self) -> float | None:
-        """Read the next events; where that fails the position is found anew. Ends a while after the last waiter."""
-        if self._waiting:
-            self._needed_s = time.monotonic()
-        elif time.monotonic() - self._needed_s > _LINGER_S:
-            self._position = None
-            return None
-        position = self._position or await self._subscribe()
-        self._position = None
-        self._position = await self._next_events(position)
-        return 0
+    async def take(self, events: Sequence[StreamEvent]) -> None:
+        for event in events:
+            if event.job_id in self._futures:
+                self._take(event)
 
-    async def stop(self) -> None:
-        await super().stop()
-        for outcomes in self._waiting.values():
+    async def resume(self, *, missed: bool) -> None:
+        await asyncio.gather(*map(self._read, tuple(self._futures)))
+
+    def end(self) -> None:
+        for outcomes in self._futures.values():
             for outcome in (one for one in outcomes if not one.done()):
                 outcome.set_exception(ClientClosed("the app was closed, so nobody listens for results any more"))
-        await self._client.close()
 
-    async def _subscribe(self) -> str:
-        last = await self._client.call("XREVRANGE", self._queue.keys.of("events"), "+", "-", "COUNT", 1)
-        await asyncio.gather(*map(self._read, tuple(self._waiting)))
-        return str(last[0][0]) if last else "0-0"
-
-    async def _next_events(self, position: str) -> str:
-        block = ("XREAD", "COUNT", 1_000, "BLOCK", int(_BLOCK_S * 1000), "STREAMS")
-        reply = await self._client.call(*block, self._queue.keys.of("events"), position, timeout_s=_BLOCK_S * 2)
-        for _, entries in reply or ():
-            for entry_id, flat in entries:
-                position = str(entry_id)
-                self._take(wire.pairs(flat))
-        return position
-
-    def _take(self, event: dict[str, str]) -> None:
-        job_id = event.get("jobId", "")
-        if job_id not in self._waiting:
-            return
-        if event.get("event") == "completed":
-            self._settle(job_id, event.get("returnvalue"), None)
-        elif event.get("event") == "failed":
-            self._settle(job_id, None, JobFailed(event.get("failedReason") or "the job failed"))
-        elif event.get("event") == "removed":
-            self._settle(job_id, None, JobNotFound(job_id, self._queue.name))
+    def _take(self, event: StreamEvent) -> None:
+        match event.kind:
+            case "completed":
+                self._settle(event.job_id, event.fields.get("returnvalue"), None)
+            case "failed":
+                self._settle(event.job_id, None, JobFailed(event.fields.get("failedReason") or "the job failed"))
+            case "removed":
+                self._settle(event.job_id, None, JobNotFound(event.job_id, self._queue.name))
+            case _:
+                return
 
     async def _read(self, job_id: str) -> None:
         state, value = await self._queue.outcome(job_id)
@@ -126,10 +92,16 @@ class _Listener(Periodic):
             self._settle(job_id, None, JobNotFound(job_id, self._queue.name))
 
     def _settle(self, job_id: str, result: str | None, error: Exception | None) -> None:
-        for outcome in self._waiting.get(job_id, ()):
+        for outcome in self._futures.get(job_id, ()):
             if outcome.done():
                 continue
             if error is not None:
                 outcome.set_exception(error)
             else:
                 outcome.set_result(encoding.decode_result(result))
+
+
+def _mark_as_seen(outcome: asyncio.Future[Any]) -> None:
+    """Who waits may have been told otherwise, and would not look at the error."""
+    if not outcome.cancelled():
+        outcome.exception()

@@ -41,13 +41,15 @@ def own(name: str) -> Script:
 
 
 @cache
-def around(name: str, shipped_name: str) -> Script:
-    """A script of ours that contains a shipped one unchanged, as its local function `shipped`.
+def around(name: str, shipped_name: str, *others: str) -> Script:
+    """A script of ours that contains shipped ones unchanged, as local functions of their KEYS and ARGV: the first is
+    named `shipped`, the others by their words.
 
-    The keys and arguments of the shipped script come first, ours after them, counted from the end.
+    The keys and arguments of the first come first, ours after them, counted from the end.
     """
-    inner = shipped(shipped_name).text
-    text = f"local function shipped()\n{inner}\nend\n{_read_own(name)}"
+    functions = {"shipped": shipped_name} | {other: other for other in others}
+    inner = (f"local function {word}(KEYS, ARGV)\n{shipped(of).text}\nend" for word, of in functions.items())
+    text = "\n".join([*inner, _read_own(name)])
     return Script.of(f"{name}({shipped_name})", text)
 
 

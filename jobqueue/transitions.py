@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 from jobqueue.job import Keep
 from jobqueue.packing import Entries, pack_entries
-from jobqueue.wire import Fetched
+from jobqueue.wire import NOTHING, Fetched
 
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
@@ -37,12 +37,13 @@ class Added(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """How a job ends: `value` is the result's JSON, or the reason of a failure."""
+    """How a job ends: `value` is the result's JSON, or the reason of a failure. `heeds` says that a mark made it so."""
 
     state: Literal["completed", "failed"]
     value: str
     keep: Keep
     fields: Mapping[str, str] = _NO_FIELDS
+    heeds: bool = False
 
 
 class Delay(NamedTuple):
@@ -52,29 +53,41 @@ class Delay(NamedTuple):
     counts: bool
     fields: Mapping[str, str] = _NO_FIELDS
 
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """What a superseding job holds: its lane, and the key of the mark that would end that."""
-
-    key: str
-    mark: str
+    @property
+    def failure(self) -> str | None:
+        """Why the last try failed, if it did."""
+        return self.fields.get("failedReason")
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """What a singleton's run holds. `fence` is greater than that of every earlier holder."""
-
-    key: str
-    token: str
-    fence: int
+MarkKind = Literal["superseded", "cancelled", "acknowledged", "childless"]
 
 
-Held: TypeAlias = Lane | Lock | None
+class Mark(NamedTuple):
+    """What is known elsewhere of a job: the newer job that superseded it, why it is cancelled, how its work ended; or
+    that none of its children is unfinished.
+    """
+
+    kind: MarkKind
+    value: str
 
 
-class Finished(NamedTuple):
-    """What finishing answered: the next job, and which job superseded the finished one, if any."""
+class Ended(NamedTuple):
+    """What ending a try answered: the next job; or the mark because of which nothing was done."""
 
     next: Fetched
-    superseded_by: str | None = None
+    mark: Mark | None = None
+
+
+class Entry(NamedTuple):
+    """Whether a job with ties may run now.
+
+    `run` with the fence of its lock, 0 without; `marked`; `duplicate` or `busy` with the other job; `booked` with the
+    ms until its turn; `parked` with the job that was claimed in its place; `lost` where it is not this worker's.
+    """
+
+    verdict: Literal["run", "marked", "duplicate", "busy", "booked", "parked", "lost"]
+    fence: int = 0
+    mark: Mark | None = None
+    other: str = ""
+    wait_ms: int = 0
+    next: Fetched = NOTHING

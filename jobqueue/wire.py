@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from jobqueue import encoding
 from jobqueue.errors import MalformedJob
 from jobqueue.job import (
     MAX_DELAY_MS,
+    MAX_NAME_LENGTH,
+    MAX_ORDER_KEY_LENGTH,
     Backoff,
     BackoffFunction,
     Envelope,
@@ -17,11 +19,14 @@ from jobqueue.job import (
     JobOptions,
     JobType,
     Keep,
+    Related,
     exponential,
     fixed,
+    is_plain_text,
 )
 from jobqueue.packing import Entries, join_entries, pack, pack_entries, packed_map
 from jobqueue.policy import Policy
+from jobqueue.ties import NO_TIES, Ties
 
 _TYPES = frozenset(get_args(JobType))
 _BARE_DATA = '{"type":"adhoc","payload":'
@@ -29,6 +34,20 @@ _BARE = Envelope(None)
 _SHARED_OPTIONS_LENGTH = 2_000
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
 _FALLBACK_BACKOFF = exponential(5_000)
+
+OnFailure = Literal["fail_parent", "continue_parent", "ignore", "remove"]
+"""What becomes of a parent whose child has failed for good; without one it waits until the child is retried."""
+
+PLACE = "place"
+"""The option of a child that says where it stands among its brothers; BullMQ keeps it and passes it over."""
+
+_ON_FAILURE: Mapping[OnFailure, str] = {
+    "fail_parent": "fpof",
+    "continue_parent": "cpof",
+    "ignore": "idof",
+    "remove": "rdof",
+}
+_NO_PARENT = (None, None, None)
 
 
 # Job data
@@ -42,14 +61,19 @@ def encode_data(payload_json: str, envelope: Envelope) -> str:
         "id": envelope.id,
         "dedupeKey": envelope.dedupe_key,
         "createdBy": envelope.created_by,
+        "related": None if envelope.related is None else envelope.related._asdict(),
+        "orderKey": envelope.order_key,
         "timeoutMs": envelope.timeout_ms,
+        "expiresAt": envelope.expires_at_ms,
     }
     more = "".join(f',"{name}":{encoding.encode_json(value)}' for name, value in beside.items() if value is not None)
     return f'{{"type":"{envelope.type}","payload":{payload_json}{more}}}'
 
 
 def decode_data(text: str) -> Envelope:
-    """Our envelope; data of a foreign producer is the payload itself. Raises: ValueError."""
+    """Our envelope, where what is malformed beside the payload counts as absent; data of a foreign producer is the
+    payload itself. Raises: ValueError.
+    """
     data = encoding.decode_json(text)
     fields = encoding.as_object(data)
     kind = fields.get("type")
@@ -57,14 +81,16 @@ def decode_data(text: str) -> Envelope:
         return Envelope(data)
     if len(fields) == 2 and "payload" in fields:
         return Envelope(fields["payload"], cast(JobType, kind))
-    timeout_ms = encoding.as_whole(fields.get("timeoutMs"))
     return Envelope(
         payload=fields.get("payload"),
         type=cast(JobType, kind),
         id=_text_or_none(fields.get("id")),
         dedupe_key=_text_or_none(fields.get("dedupeKey")),
         created_by=_text_or_none(fields.get("createdBy")),
-        timeout_ms=timeout_ms if timeout_ms and timeout_ms > 0 else None,
+        timeout_ms=_positive_or_none(fields.get("timeoutMs")),
+        related=_related_or_none(fields.get("related")),
+        order_key=_name_or_none(fields.get("orderKey"), MAX_ORDER_KEY_LENGTH),
+        expires_at_ms=_positive_or_none(fields.get("expiresAt")),
     )
 
 
@@ -79,6 +105,22 @@ def payload_json(text: str, envelope: Envelope) -> str:
 
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _name_or_none(value: Any, most: int = MAX_NAME_LENGTH) -> str | None:
+    return value if is_plain_text(value, most) else None
+
+
+def _positive_or_none(value: Any) -> int | None:
+    number = encoding.as_whole(value)
+    return number if number is not None and number > 0 else None
+
+
+def _related_or_none(value: Any) -> Related | None:
+    """None also where one of its halves cannot be used: half an object is none."""
+    fields = encoding.as_object(value)
+    kind, identity = _name_or_none(fields.get("type")), _name_or_none(fields.get("id"))
+    return None if kind is None or identity is None else Related(kind, identity)
 
 
 # Options
@@ -160,8 +202,28 @@ def decode_keep(option: Any, default: Keep) -> dict[str, int]:
 # Jobs
 
 
+class ParentRef(NamedTuple):
+    """The job that a new one is a child of, what the child's failure means to it, and where the child stands.
+
+    `queue_key` is the parent's key base without the last colon. `place` orders children that were added in one
+    millisecond.
+    """
+
+    id: str
+    queue_key: str
+    on_failure: OnFailure | None = None
+    place: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.queue_key}:{self.id}"
+
+
 class NewJob(NamedTuple):
-    """A job on its way to Redis: everything is validated and encoded."""
+    """A job on its way to Redis: everything is validated and encoded.
+
+    `has_children` is True for one that waits for jobs which are stored with it.
+    """
 
     queue: str
     name: str
@@ -171,17 +233,37 @@ class NewJob(NamedTuple):
     delay_ms: int
     priority: int
     options: Entries
-    lane: str | None = None
+    ties: Ties = NO_TIES
+    parent: ParentRef | None = None
+    has_children: bool = False
 
 
 def pack_new_job(base: str, job: NewJob) -> tuple[bytes, str, bytes]:
     """The first three arguments of the add scripts. Source: bullmq Scripts.addJobArgs."""
-    arguments = pack([base, job.job_id or "", job.name, job.timestamp_ms, None, None, None, None, None])
-    if not (job.delay_ms or job.priority or job.job_id):
+    head = (base, job.job_id or "", job.name, job.timestamp_ms)
+    arguments = pack((*head, *(_NO_PARENT if job.parent is None else _parent_arguments(job.parent)), None, None))
+    if not (job.delay_ms or job.priority or job.job_id or job.parent):
         return arguments, job.data, packed_map(job.options)
     asked = {"delay": job.delay_ms, "priority": job.priority, "jobId": job.job_id}
+    if job.parent is not None:
+        asked |= _parent_options(job.parent)
     given = pack_entries({name: value for name, value in asked.items() if value})
     return arguments, job.data, join_entries(job.options, given)
+
+
+def _parent_arguments(parent: ParentRef) -> tuple[str, str, dict[str, Any]]:
+    """What the script writes to the child, and where it notes the child. Source: Node Job constructor."""
+    link = {"id": parent.id, "queueKey": parent.queue_key, **_on_failure(parent)}
+    return parent.key, f"{parent.key}:dependencies", link
+
+
+def _parent_options(parent: ParentRef) -> dict[str, Any]:
+    """What Node keeps of it in the child's options, and the child's place, which is ours."""
+    return {"parent": {"id": parent.id, "queue": parent.queue_key}, **_on_failure(parent), PLACE: parent.place}
+
+
+def _on_failure(parent: ParentRef) -> dict[str, bool]:
+    return {} if parent.on_failure is None else {_ON_FAILURE[parent.on_failure]: True}
 
 
 class Fetched(NamedTuple):

@@ -16,14 +16,13 @@ from jobqueue.handler import (
     Handler,
     OnBusy,
     Pattern,
-    PayloadFunction,
     Plain,
     Singleton,
     Superseding,
     has_secrets,
     payload_adapter,
 )
-from jobqueue.policy import Policy, PolicyOptions
+from jobqueue.policy import PayloadFunction, Policy, PolicyOptions
 
 P = TypeVar("P")
 
@@ -84,10 +83,6 @@ def make_singleton_job(
     `key` splits it by payload. Where the lock is taken, `on_busy` says whether the job completes as skipped or
     waits without using an attempt. Raises: DefinitionError.
     """
-    if on_busy not in ("skip", "wait"):
-        raise DefinitionError(f"on_busy: must be 'skip' or 'wait', not {on_busy!r}")
-    if key is not None and not callable(key):
-        raise DefinitionError(f"key: must be a function of the payload, not {key!r}")
     return _build(function, Singleton(key=key, on_busy=on_busy), options)
 
 
@@ -108,9 +103,11 @@ def make_superseding_job(
     dedupe_key: PayloadFunction,
     **options: Unpack[_Options],
 ) -> Any:
-    """A handler whose newer job stops the older one with the same `dedupe_key`. Raises: DefinitionError."""
-    if not callable(dedupe_key):
-        raise DefinitionError(f"dedupe_key: must be a function of the payload, not {dedupe_key!r}")
+    """A handler whose newer job stops the older one with the same `dedupe_key`.
+
+    With `duplicates="reject"` it is the other way round: the older job stays, and the newer is refused.
+    Raises: DefinitionError.
+    """
     return _build(function, Superseding(dedupe_key), options)
 
 
@@ -132,11 +129,13 @@ def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) 
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise DefinitionError(f"name: must be 1 to 200 characters without ':' or control characters, not {name!r}")
-    adapter = payload_adapter(function)
+    adapter, policy = payload_adapter(function), Policy().replace(**policy_options)
+    if adapter is None and policy.concurrency is not None and policy.concurrency.by is not None:
+        raise DefinitionError(f"concurrency: by: {name!r} takes no payload that could tell its jobs apart")
     return Handler(
         name=name,
         function=function,
-        policy=Policy().replace(**policy_options),
+        policy=policy,
         pattern=pattern,
         payload=adapter,
         has_secrets=has_secrets(adapter),

@@ -20,9 +20,11 @@ from jobqueue import (
     Registry,
     UnknownHandler,
     make_job,
+    make_singleton_job,
     make_superseding_job,
 )
 from jobqueue.context import JobContext
+from jobqueue.policy import limit
 from tests.conftest import MakeSettings
 from tests.patterns.working import keys_of
 
@@ -48,7 +50,17 @@ class Unprintable:
 
 def lane_of(parcel: Any) -> Any:
     """A lane function with the faults that a user's may have, chosen by the payload."""
-    lanes: dict[str, Any] = {"none": None, "number": 5, "empty": "", "long": "x" * 1_001, "surrogate": "\ud800"}
+    lanes: dict[str, Any] = {
+        "none": None,
+        "number": 5,
+        "empty": "",
+        "long": "x" * 1_001,
+        "10 KB": "x" * 10_240,
+        "surrogate": "\ud800",
+        "newline": "a\nb",
+        "braces": "{a}",
+        "control": "\x00",
+    }
     if parcel == "raises":
         raise KeyError("street")
     return lanes.get(parcel, parcel)
@@ -80,7 +92,15 @@ async def take_any(ctx: JobContext, payload: object) -> None: ...
 async def in_lane(ctx: JobContext, payload: str) -> None: ...
 
 
-REGISTRY = Registry([send, tidy, take_any, weigh, in_lane])
+@make_singleton_job(name="locked", key=lane_of)
+async def locked(ctx: JobContext, payload: str) -> None: ...
+
+
+@make_job(name="limited", concurrency=limit(2, by=lane_of))
+async def limited(ctx: JobContext, payload: str) -> None: ...
+
+
+REGISTRY = Registry([send, tidy, take_any, weigh, in_lane, locked, limited])
 
 
 async def refused(
@@ -113,9 +133,15 @@ BAD_VALUES: dict[str, list[Any]] = {
     "queue": ["", "a:b", "line\nbreak", "x" * 201, 5, "lone \ud800", "{a}", True],
     "retries": [3],
     "delayMs": [5],
-    "created_by": ["me"],
+    "order_key": ["", "x" * 201, "line\nbreak", "\x00", "\x85", "lone \ud800", 5, True, b"k", ["k"], ("a", "b")],
+    "related": [
+        *("", "order:7", 5, True, [], ["order", "7"], {"type": "order", "id": "7"}, (), ("order",), ("a", "b", "c")),
+        *(("order", 7), (None, "7"), ("", "7"), ("order", ""), ("x" * 201, "7"), ("order", "x" * 201)),
+        *(("line\nbreak", "7"), ("order", "\x00"), ("order", "\ud800")),
+    ],
+    "created_by": ["", "x" * 256, "line\nbreak", "lone \ud800", 5, True, ["me"]],
+    "expires_in_ms": [0, -1, 1.5, "5", True, 10**15, timedelta(seconds=1)],
     "session": [None],
-    "order_key": ["k"],
     "": [1],
 }
 BAD_OPTIONS = [(name, value) for name, values in BAD_VALUES.items() for value in values]
@@ -172,6 +198,10 @@ BAD_PAYLOADS: list[tuple[Any, Any, str]] = [
     (in_lane, "empty", "payload"),
     (in_lane, "long", "payload"),
     (in_lane, "surrogate", "payload"),
+    *((in_lane, fault, "payload") for fault in ("10 KB", "newline", "braces", "control")),
+    (locked, "braces", "payload"),
+    (limited, "newline", "payload"),
+    (limited, "none", "payload"),
 ]
 
 

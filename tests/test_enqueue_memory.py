@@ -165,7 +165,7 @@ def test_a_hundred_thousand_answers_take_less_than_three_megabytes() -> None:
 
 
 def test_answers_tell_the_job_that_each_superseded() -> None:
-    job = NewJob("jobs", "sync", "{}", None, 0, 0, 0, pack_entries({}), lane="r1")
+    job = NewJob("jobs", "sync", "{}", None, 0, 0, 0, pack_entries({}))
     answers = EnqueuedJobs()
 
     answers.append(job, Added("1"))

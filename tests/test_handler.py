@@ -47,6 +47,8 @@ def test_the_default_policy_is_that_of_the_documentation() -> None:
     assert (policy.timeout_ms, policy.grace_ms, policy.first_delay_ms, policy.priority) == (None, 5_000, 0, 0)
     assert (policy.keep_completed, policy.keep_failed, policy.keep_logs) == (KEEP_COMPLETED, KEEP_FAILED, 1_000)
     assert (policy.max_claims, policy.unrecoverable, policy.queue) == (3, (), None)
+    assert (policy.duplicates, policy.ordered, policy.concurrency, policy.rate_limit) == ("allow", False, None, None)
+    assert (policy.ack, policy.run_in) == ("auto", None)
 
 
 def slow_start(attempt: int, error: BaseException) -> int:
@@ -64,6 +66,10 @@ GOOD: list[dict[str, Any]] = [
     {"backoff": slow_start},
     {"keep_failed": Keep(count=0)},
     {"unrecoverable": (KeyError, ValueError)},
+    {"duplicates": "reject"},
+    {"ordered": True},
+    {"ack": "manual"},
+    {"run_in": "process"},
 ]
 
 
@@ -101,6 +107,13 @@ BAD: list[tuple[str, Any]] = [
     ("unrecoverable", ["ValueError"]),
     ("unrecoverable", ValueError),
     ("unrecoverable", ("ValueError",)),
+    *(("duplicates", value) for value in ("drop", "", None, True)),
+    *(("ordered", value) for value in ("yes", 1, None)),
+    *(("ack", value) for value in ("late", "", None, False)),
+    *(("run_in", value) for value in ("thread", "", True)),
+    *(("concurrency", value) for value in (0, -1, 1.5, "3", True, 1_000_001, [3], {"max": 3})),
+    *(("rate_limit", value) for value in (10, "10/s", (), (1,), (1, 2, 3), {"max": 1, "per_ms": 2}, {1, 2})),
+    *(("rate_limit", value) for value in ((0, 1), (1, 0), (1, -1), (1.0, 5), (True, 5), ("1", 5), (1, 10**15))),
 ]
 
 

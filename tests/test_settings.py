@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from jobqueue import App, Registry, Settings, SettingsError, make_job
 from jobqueue.context import JobContext
 from jobqueue.job import DAY_S, Keep, exponential, fixed
+from jobqueue.policy import Limit, RateLimit, limit
 
 SetVariable = Callable[[str, str], None]
 
@@ -188,17 +189,25 @@ async def send(ctx: JobContext) -> None: ...
 async def tidy(ctx: JobContext) -> None: ...
 
 
+def tenant_of(payload: str) -> str:
+    return payload
+
+
+@make_job(name="mail", concurrency=limit(3, by=tenant_of))
+async def mail(ctx: JobContext, payload: str) -> None: ...
+
+
 Configure = Callable[[str], Registry]
 
 
 @pytest.fixture
 def configure(variable: SetVariable, tmp_path: Path) -> Configure:
-    """The registry of `send` and `tidy` under a configuration file of this text."""
+    """The registry of `send`, `tidy` and `mail` under a configuration file of this text."""
 
     def configured(text: str) -> Registry:
         file = tmp_path / "jobs.toml"
         file.write_text(text, encoding="utf-8")
-        return App(Registry([send, tidy]), Settings.load(jobs_config=file)).registry
+        return App(Registry([send, tidy, mail]), Settings.load(jobs_config=file)).registry
 
     return configured
 
@@ -230,6 +239,26 @@ def test_a_file_can_say_backoff_and_retention(configure: Configure) -> None:
     assert registry.get("send").policy.keep_failed == Keep(60, 3)
     assert registry.get("send").policy.keep_completed == Keep(7 * DAY_S, 10_000)
     assert registry.get("tidy").policy.backoff == fixed(250)
+
+
+def test_a_file_can_say_how_jobs_are_limited_and_told_apart(configure: Configure) -> None:
+    registry = configure(
+        "[handlers.send]\nconcurrency = 5\nrate_limit = [10, 1000]\nordered = true\n"
+        "duplicates = 'reject'\nack = 'manual'\nrun_in = 'process'\n"
+    )
+
+    sending = registry.get("send").policy
+    assert (sending.concurrency, sending.rate_limit) == (Limit(5), RateLimit(max=10, per_ms=1_000))
+    assert (sending.ordered, sending.duplicates, sending.ack, sending.run_in) == (True, "reject", "manual", "process")
+
+
+@pytest.mark.parametrize("table", ["defaults", "handlers.mail"])
+def test_a_number_in_a_file_changes_how_many_run_at_once_but_not_of_what(configure: Configure, table: str) -> None:
+    """A file that raises a limit of 3 a tenant to 5 must not make it 5 for all tenants together."""
+    registry = configure(f"[{table}]\nconcurrency = 5\n")
+
+    assert registry.get("mail").policy.concurrency == limit(5, by=tenant_of)
+    assert registry.get("send").policy.concurrency == (Limit(5) if table == "defaults" else None)
 
 
 def test_an_empty_file_changes_nothing(configure: Configure) -> None:
@@ -265,6 +294,18 @@ BAD_FILES = [
     ("[handlers.send]\nkeep_completed = {count = -5}", "send.*keep_completed"),
     ("[handlers.send]\nkeep_completed = {age_s = 'week'}", "send.*keep_completed"),
     ("[handlers.send]\nunrecoverable = ['ValueError']", "send.*unrecoverable"),
+    ("[handlers.send]\nconcurrency = 0", "send.*concurrency"),
+    ("[handlers.mail]\nconcurrency = 0", "mail.*concurrency"),
+    ("[handlers.mail]\nconcurrency = true", "mail.*concurrency"),
+    ("[handlers.send]\nconcurrency = {max = 3}", "send.*concurrency"),
+    ("[handlers.send]\nrate_limit = 10", "send.*rate_limit"),
+    ("[handlers.send]\nrate_limit = [10]", "send.*rate_limit"),
+    ("[handlers.send]\nrate_limit = [0, 1000]", "send.*rate_limit"),
+    ("[handlers.send]\nordered = 'yes'", "send.*ordered"),
+    ("[handlers.send]\nduplicates = 'drop'", "send.*duplicates"),
+    ("[handlers.send]\nack = 'late'", "send.*ack"),
+    ("[handlers.send]\nrun_in = 'thread'", "send.*run_in"),
+    ("[defaults]\nconcurrency = -1", "defaults.*concurrency"),
     ("[defaults]\nattempts = 0", "defaults.*attempts"),
     ("attempts = = 2", "cannot read"),
     ("[handlers.send]\n[handlers.send]", "cannot read"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,15 +20,7 @@ from jobqueue import encoding, packing, wire
 from jobqueue.errors import MalformedJob
 from jobqueue.job import Backoff, Envelope, Job, Keep, exponential, fixed
 from jobqueue.policy import Policy
-
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | FINITE | TEXT,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
-    max_leaves=20,
-)
-FOREIGN = JSON.map(json.dumps) | st.text() | st.sampled_from(["", "{", "1e999", "[" * 500, "NaN", "null", "9" * 5_000])
+from tests.support.json_values import FOREIGN, JSON
 
 JOB_FIELDS = [
     *("name", "data", "opts", "timestamp", "delay", "priority", "atm", "ats", "stc", "rjk", "defa", "processedOn"),
@@ -130,61 +121,6 @@ def test_a_secret_travels_in_clear() -> None:
     adapter = TypeAdapter(list[SecretStr])
 
     assert encoding.encode_payload(adapter, [SecretStr("hunter2")], has_secrets=True) == '["hunter2"]'
-
-
-# The envelope
-
-
-@given(JSON, TEXT.filter(bool), TEXT.filter(bool), st.integers(1, 2**53))
-def test_an_envelope_comes_back_as_it_was(payload: Any, lane: str, creator: str, timeout_ms: int) -> None:
-    envelope = Envelope(payload, dedupe_key=lane, created_by=creator, timeout_ms=timeout_ms)
-
-    assert wire.decode_data(wire.encode_data(encoding.encode_json(payload), envelope)) == envelope
-
-
-def test_what_does_not_apply_is_not_in_the_envelope() -> None:
-    assert wire.encode_data("null", Envelope(None)) == '{"type":"adhoc","payload":null}'
-
-
-def test_a_full_envelope_is_that_of_the_documentation() -> None:
-    full = Envelope(None, type="cron", id="row", dedupe_key="k", created_by="9", timeout_ms=5)
-
-    assert json.loads(wire.encode_data("[1]", full)) == {
-        "type": "cron",
-        "payload": [1],
-        "id": "row",
-        "dedupeKey": "k",
-        "createdBy": "9",
-        "timeoutMs": 5,
-    }
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        *({}, [], None, 5, "text", {"type": "email", "payload": 1}, {"payload": 1}),
-        *({"type": None}, {"type": ["adhoc"]}, {"type": {"adhoc": 1}}, {"type": True}, {"type": "ADHOC"}),
-    ],
-    ids=json.dumps,
-)
-def test_data_of_a_foreign_producer_is_the_payload_itself(data: Any) -> None:
-    assert wire.decode_data(json.dumps(data)) == Envelope(payload=data)
-
-
-@pytest.mark.parametrize("timeout_ms", [0, -5, 1.5, "5", True, None, [], {}])
-def test_a_foreign_time_limit_that_is_no_positive_number_is_no_limit(timeout_ms: Any) -> None:
-    data = json.dumps({"type": "adhoc", "payload": 1, "timeoutMs": timeout_ms})
-
-    assert wire.decode_data(data).timeout_ms is None
-
-
-@given(FOREIGN)
-def test_data_is_read_or_refused_with_a_value_error(text: str) -> None:
-    try:
-        envelope = wire.decode_data(text)
-    except ValueError:
-        return
-    assert isinstance(envelope, Envelope)
 
 
 # Jobs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,7 @@ from jobqueue import (
 )
 from jobqueue.context import JobContext
 from jobqueue.handler import Plain, Singleton, Superseding
+from jobqueue.policy import Limit, RateLimit
 
 PROJECT = Path(__file__).parents[1]
 
@@ -94,6 +96,20 @@ def test_a_superseding_job_works_with_options_and_as_a_call() -> None:
 
     assert (sync_data.name, sync_data.pattern) == ("sync", Superseding(by_payload))
     assert make_superseding_job(send, dedupe_key=by_payload).pattern == Superseding(by_payload)
+
+
+def test_every_pattern_takes_limits_and_rules_for_duplicates_and_order() -> None:
+    handlers = [
+        make_job(send, concurrency=2, rate_limit=(10, 1_000), duplicates="reject", ordered=True),
+        make_singleton_job(send, concurrency=2, rate_limit=(10, 1_000), duplicates="reject", ordered=True),
+        make_superseding_job(
+            send, dedupe_key=by_payload, concurrency=2, rate_limit=(10, 1_000), duplicates="reject", ordered=True
+        ),
+    ]
+
+    for policy in (handler.policy for handler in handlers):
+        assert (policy.concurrency, policy.rate_limit) == (Limit(2), RateLimit(10, 1_000))
+        assert (policy.duplicates, policy.ordered) == ("reject", True)
 
 
 def test_the_camel_case_names_are_the_same_functions() -> None:
@@ -226,10 +242,22 @@ def test_a_callable_object_and_a_partial_are_refused() -> None:
             make_any(function, name="deliver")
 
 
-@pytest.mark.parametrize("option", ["retries", "concurrency", "duplicates", "ordered", "ack", "rate_limit", "run_in"])
+@pytest.mark.parametrize("option", ["retries", "limit", "timeout", "order_key", "related", "max_claim", ""])
 def test_an_option_that_is_not_there_is_refused_not_ignored(option: str) -> None:
     with pytest.raises(DefinitionError, match=f"^{option}: is not an option"):
         make_any(send, **{option: 1})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("duplicates", "drop"), ("ordered", "yes"), ("ack", "late"), ("run_in", "thread")),
+        *(("concurrency", 0), ("rate_limit", (0, 1_000)), ("rate_limit", 10)),
+    ],
+)
+def test_an_option_out_of_range_is_refused_when_the_handler_is_made(option: str, value: Any) -> None:
+    with pytest.raises(DefinitionError, match=f"^{option}: .*not {re.escape(repr(value))}"):
+        make_any(send, **{option: value})
 
 
 @pytest.mark.parametrize("on_busy", ["drop", "", None, True])
@@ -238,7 +266,11 @@ def test_on_busy_is_skip_or_wait(on_busy: Any) -> None:
         make_singleton_job(send, on_busy=on_busy)
 
 
-@pytest.mark.parametrize("key", ["sync", 5, {}])
+async def key_in_a_while(payload: str) -> str:
+    return payload
+
+
+@pytest.mark.parametrize("key", ["sync", 5, {}, key_in_a_while])
 def test_a_key_is_a_function(key: Any) -> None:
     with pytest.raises(DefinitionError, match=r"^key: "):
         make_singleton_job(send, key=key)

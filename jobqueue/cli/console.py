@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import typer
 from pydantic_core import to_json
 
-from jobqueue.errors import EnqueueError, JobqueueError, SettingsError
+from jobqueue.errors import DuplicateJob, EnqueueError, JobqueueError, SettingsError
 
 T = TypeVar("T")
 
@@ -30,7 +30,9 @@ def report(error: Exception) -> None:
 
 
 def exit_code(error: JobqueueError) -> int:
-    """2 where the caller can put it right by asking otherwise, else 1."""
+    """2 where the caller can put it right by asking otherwise, else 1: a duplicate is right to ask for, at its time."""
+    if isinstance(error, DuplicateJob):
+        return FAILED
     return WRONG_USE if isinstance(error, SettingsError | EnqueueError) else FAILED
 
 

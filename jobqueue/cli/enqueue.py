@@ -29,6 +29,8 @@ id=$(jobqueue enqueue heartbeat --delay-ms 60000)
 jobqueue enqueue syncData '{"resource_id": "r1"}' --delay-ms 5000 --attempts 5
 
 jobqueue enqueue syncData - --job-id r1-nightly --json < payload.json
+
+jobqueue enqueue sendInvoice '{"order": 7}' --related order:7 --order-key customer:42 --expires-in-ms 600000
 """
 
 
@@ -50,6 +52,12 @@ def enqueue(
     backoff_ms: Annotated[int | None, typer.Option(help="Wait before the second try; doubles with each one.")] = None,
     timeout_ms: Annotated[int | None, typer.Option(help="Time limit of each try.")] = None,
     job_id: Annotated[str | None, typer.Option(help="Your own id: a second job with it is not stored.")] = None,
+    order_key: Annotated[str | None, typer.Option(help="Jobs of one key run one after another.")] = None,
+    related: Annotated[
+        str | None, typer.Option(metavar="TYPE:ID", help="The object that it is about, like order:7.")
+    ] = None,
+    created_by: Annotated[str | None, typer.Option(help="Who asks for it.")] = None,
+    expires_in_ms: Annotated[int | None, typer.Option(help="After that many milliseconds it no longer starts.")] = None,
     queue: Annotated[str | None, typer.Option(help="Queue; else the handler's, else JOBS_QUEUE.")] = None,
     registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
     wait: Annotated[
@@ -65,6 +73,10 @@ def enqueue(
         "backoff": None if backoff_ms is None else _backoff(backoff_ms),
         "timeout_ms": timeout_ms,
         "job_id": job_id,
+        "order_key": order_key,
+        "related": None if related is None else _object(related),
+        "created_by": created_by,
+        "expires_in_ms": expires_in_ms,
         "queue": queue,
     }
     options = cast(EnqueueOptions, {option: value for option, value in asked.items() if value is not None})
@@ -137,6 +149,14 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise InvalidOption("run_at", f"must be like 2030-01-31T09:00:00+01:00, not {text!r}") from None
+
+
+def _object(text: str) -> tuple[str, str]:
+    """The first colon ends the type; the id may hold others."""
+    kind, colon, identity = text.partition(":")
+    if not (kind and colon and identity):
+        raise InvalidOption("related", f"must be TYPE:ID, like order:7, not {text!r:.100}")
+    return kind, identity
 
 
 def _backoff(delay_ms: int) -> Backoff:

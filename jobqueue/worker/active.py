@@ -34,6 +34,9 @@ class ActiveJobs:
         if self._by_job.get(execution.job.id) is execution:
             del self._by_job[execution.job.id]
 
+    def find(self, job_id: str) -> Execution | None:
+        return self._by_job.get(job_id)
+
     def __contains__(self, execution: Execution) -> bool:
         return self._by_job.get(execution.job.id) is execution
 

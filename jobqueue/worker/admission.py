@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jobqueue import wire
+from jobqueue import ties, wire
+from jobqueue.clock import now_ms
 from jobqueue.errors import InvalidPayload, MalformedJob
-from jobqueue.handler import Handler, Superseding
+from jobqueue.handler import Handler
 from jobqueue.job import Envelope, Job, JobOptions
+from jobqueue.keys import QueueKeys
 from jobqueue.policy import Policy
 from jobqueue.registry import Registry
+from jobqueue.ties import Ties
 from jobqueue.wire import Fetched
 from jobqueue.worker.outcomes import Failed, Ghost
 
 
 class Admitted(NamedTuple):
-    """A job that may run. `lane` is the dedupe key of a superseding one."""
+    """A job that may run, once it holds its ties."""
 
     job: Job
     handler: Handler[Any]
     payload: Any
-    lane: str | None
+    ties: Ties
 
 
 def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
@@ -35,19 +38,25 @@ def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
         return broken, Failed(f"malformed job: {error}", mended=wire.mended(fields))
 
 
-def admit(job: Job, fetched: Fetched, policy: Policy, registry: Registry) -> Admitted | Failed:
-    """Only jobs that nobody has given up on, of a known handler, with a valid payload."""
+def admit(
+    job: Job, fetched: Fetched, policy: Policy, registry: Registry, keys: QueueKeys, token: str
+) -> Admitted | Failed:
+    """Only jobs that nobody has given up on, of a known handler, with a valid payload. `token` is that of the slot."""
     if job.deferred_failure is not None:
         return Failed(job.deferred_failure)
     if job.stalled_count >= policy.max_claims:
         return Failed(f"quarantined: {job.stalled_count} workers died or stalled while they ran it")
+    expires_at_ms = job.envelope.expires_at_ms
+    if expires_at_ms is not None and expires_at_ms < now_ms():
+        return Failed("Expired")
     handler = registry.find(job.name)
     if handler is None:
         known = ", ".join(registry.names) or "none"
         return Failed(f"unknown handler {job.name!r} (registered here: {known})")
     try:
         payload = handler.validate_json(_payload_json(job, fetched)) if handler.payload is not None else None
-        return Admitted(job, handler, payload, _lane(job, handler, payload))
+        of_run = f"{token}:{job.id}:{job.attempts_started}"
+        return Admitted(job, handler, payload, ties.of_picked_up_job(keys, handler, payload, job, of_run))
     except InvalidPayload as error:
         return Failed(f"invalid payload: {error.details}")
     except ValueError as error:
@@ -57,10 +66,3 @@ def admit(job: Job, fetched: Fetched, policy: Policy, registry: Registry) -> Adm
 def _payload_json(job: Job, fetched: Fetched) -> str:
     """Raises: ValueError where what a foreign producer stored cannot be written again."""
     return wire.payload_json((fetched.fields or {}).get("data", ""), job.envelope)
-
-
-def _lane(job: Job, handler: Handler[Any], payload: Any) -> str | None:
-    """A job that was not enqueued by us has no dedupe key yet. Raises: ValueError."""
-    if not isinstance(handler.pattern, Superseding):
-        return None
-    return job.envelope.dedupe_key or handler.pattern.key_of(payload)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
+from jobqueue import steering
 from jobqueue.background import Periodic
 from jobqueue.errors import QueueVersionError
+from jobqueue.policy import Policy
 from jobqueue.queue import Queue
+from jobqueue.registry import Registry
+from jobqueue.worker.care import CARE_MS
 from jobqueue.worker.reporter import Reporter
 
 _log = logging.getLogger("jobqueue.worker")
 
-VERSION_CHECK_S = 30.0
+VERSION_CHECK_S: Final = 30.0
+REPAIR_S: Final = 2.0
+_REPAIR_MS: Final = 1_500
+_REPAIRED_AT_ONCE: Final = 500
 
 
 class StalledCheck(Periodic):
@@ -22,22 +30,37 @@ class StalledCheck(Periodic):
     """
 
     def __init__(
-        self, queue: Queue, reporter: Reporter, wake: Callable[[], None], *, interval_ms: int, max_claims: int
+        self, queue: Queue, reporter: Reporter, wake: Callable[[], None], registry: Registry, *, interval_ms: int
     ) -> None:
         super().__init__()
         self._wake = wake
         self._queue = queue
         self._reporter = reporter
         self._interval_ms = interval_ms
-        self._max_stalled = max_claims - 1
+        self._registry = registry
 
     async def tick(self) -> float:
-        stalled = await self._queue.move_stalled(self._max_stalled, self._interval_ms)
+        max_claims = max((handler.policy.max_claims for handler in self._registry), default=Policy().max_claims)
+        stalled = await self._queue.move_stalled(max(max_claims - 1, 1), self._interval_ms, CARE_MS)
         for job_id in stalled:
             self._reporter.stalled(self._queue.name, job_id)
         if stalled:
             self._wake()
         return self._interval_ms / 1000
+
+
+class GateRepair(Periodic):
+    """Lets parked jobs through whose order key or limit is held by a job that is gone: removed by hand, or ended by a
+    worker that knows nothing of it.
+    """
+
+    def __init__(self, queue: Queue) -> None:
+        super().__init__()
+        self._queue = queue
+
+    async def tick(self) -> float:
+        await steering.repair_gates(self._queue, _REPAIR_MS, _REPAIRED_AT_ONCE)
+        return REPAIR_S
 
 
 class VersionCheck(Periodic):

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 from jobqueue.context import AbortReason
 from jobqueue.job import Job
 from jobqueue.policy import Policy
-from jobqueue.transitions import Claimant, Held
+from jobqueue.ties import NO_TIES
+from jobqueue.transitions import Claimant, Mark
 from jobqueue.wire import Fetched
 from jobqueue.worker.journal import Journal
+from jobqueue.worker.process.run import ProcessRun
 from jobqueue.worker.run import Run
 
 
@@ -38,8 +40,8 @@ class Execution:
     """
 
     __slots__ = (
-        *("_limit", "_loop", "_reason", "_run"),
-        *("held", "is_left_behind", "job", "journal", "policy", "slot", "started_s", "until_recorded"),
+        *("_how", "_limit", "_loop", "_reason", "_run", "_told"),
+        *("fence", "is_left_behind", "job", "journal", "policy", "slot", "started_s", "ties", "until_recorded"),
     )
 
     def __init__(self, job: Job, policy: Policy, slot: Slot, journal: Journal) -> None:
@@ -48,16 +50,20 @@ class Execution:
         self.slot = slot
         self.journal = journal
         self.started_s = time.monotonic()
-        self.held: Held = None
+        self.ties = NO_TIES
         """What must be given back with the record, however the try ends."""
+        self.fence: int | None = None
+        """The number of its lock, where it holds one."""
         self.until_recorded: list[Callable[[], object]] = []
         """What is to be ended after the record."""
         self.is_left_behind = False
         """True once its handler has outlived the try, which goes on in another task."""
         self._loop = asyncio.get_running_loop()
-        self._run: Run | None = None
+        self._run: Run | ProcessRun | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._reason: AbortReason | None = None
+        self._how: str | None = None
+        self._told: asyncio.Event | None = None
 
     @property
     def reason(self) -> AbortReason | None:
@@ -69,7 +75,7 @@ class Execution:
         """Seconds between the signal and the cancellation of the run, 0 where none is at work."""
         return self._run.grace_s if self._run is not None else 0.0
 
-    def begin(self, run: Run, limit_ms: int | None) -> None:
+    def begin(self, run: Run | ProcessRun, limit_ms: int | None) -> None:
         """From now on the run hears what comes to stop it; so does its time limit."""
         self._run = run
         if limit_ms is not None:
@@ -88,6 +94,35 @@ class Execution:
             self._reason = reason
             if self._run is not None:
                 self._run.abort(reason)
+            if self._told is not None:
+                self._told.set()
+
+    def heed(self, mark: Mark) -> None:
+        """What somebody elsewhere says of the job reaches its run."""
+        match mark.kind:
+            case "superseded":
+                self.stop(AbortReason("superseded", f"superseded by job {mark.value}", mark.value))
+            case "cancelled":
+                enqueued_at, _, reason = mark.value.partition(":")
+                if enqueued_at == str(self.job.enqueued_at_ms):  # else it is of a former job of that id
+                    self.stop(AbortReason("cancelled", reason))
+            case "acknowledged":
+                self._how = mark.value
+                if self._told is not None:
+                    self._told.set()
+            case "childless":
+                return
+
+    async def acknowledged(self) -> str | None:
+        """The handler is done, the work goes on elsewhere: wait until it is told how that ended.
+
+        None where the job is told to stop before.
+        """
+        self._run = None
+        self._told = asyncio.Event()
+        if self._how is None and self._reason is None:
+            await self._told.wait()
+        return self._how if self._reason is None else None
 
     def stop_from_thread(self, reason: AbortReason) -> None:
         """As `stop`, from another thread. Raises: RuntimeError where the loop is closed."""

@@ -9,29 +9,34 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
-from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, JobContext, Resources
-from jobqueue.errors import JobCancelled, RedisError
-from jobqueue.handler import Plain
+from jobqueue import encoding, ties
+from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, Family, JobContext, Resources
+from jobqueue.errors import JobCancelled, RedisError, Snooze
 from jobqueue.job import Job
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
-from jobqueue.transitions import Held, Lane, Lock
+from jobqueue.steering import DONE, REQUEUE
+from jobqueue.ties import LockTie
+from jobqueue.transitions import Entry
 from jobqueue.wire import Fetched
 from jobqueue.worker import admission, schedulers
 from jobqueue.worker.active import ActiveJobs
 from jobqueue.worker.admission import Admitted
+from jobqueue.worker.care import CARE_WAIT_MS, Care
 from jobqueue.worker.execution import Execution, Slot
 from jobqueue.worker.journal import Journal
-from jobqueue.worker.outcomes import Ending, Failed, Outcome, Raised, Retried, decide, reason_of
-from jobqueue.worker.patterns import Entered, Patterns
+from jobqueue.worker.outcomes import Ending, Failed, Outcome, Postponed, Raised, Retried, Returned, decide, reason_of
+from jobqueue.worker.patterns import refused
+from jobqueue.worker.process.pool import Processes
+from jobqueue.worker.process.run import ProcessRun
 from jobqueue.worker.recorder import Recorder
 from jobqueue.worker.renewer import LockLease, Renewer
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.run import LeftBehind, Run, Stragglers
-from jobqueue.worker.superseding import SupersedeWatch
+from jobqueue.worker.settling import settle
 
 _log = logging.getLogger("jobqueue.worker")
 
@@ -49,19 +54,20 @@ class Shared:
     reporter: Reporter
     stragglers: Stragglers
     enqueue: EnqueueFunction
+    family: Family
+    processes: Processes
 
 
 class Executor:
     """Runs the jobs of one queue. Concurrency: one call of `execute` for each slot."""
 
-    def __init__(self, queue: Queue, shared: Shared, watch: SupersedeWatch) -> None:
+    def __init__(self, queue: Queue, shared: Shared) -> None:
         self._queue = queue
         self._shared = shared
-        self._watch = watch
-        self._patterns = Patterns(queue, shared.reporter.redis_lost)
-        self._recorder = Recorder(queue, shared.reporter)
+        self._recorder = Recorder(queue, shared.reporter, metrics=shared.settings.worker_metrics)
         self._stop_reason: AbortReason | None = None
         self.active = ActiveJobs(queue.keys)
+        self.care = Care(self.active)
         shared.renewer.follow(self.active)
 
     def stop(self, reason: AbortReason) -> None:
@@ -103,24 +109,24 @@ class Executor:
         """A job that stumbles outside its handler (a validator, a key function) fails; it is not claimed for ever."""
         job = execution.job
         try:
-            execution.held = self._lane(job, job.envelope.dedupe_key)
+            execution.ties = ties.of_stored_job(self._queue.keys, job, self._shared.registry.find(job.name))
             if job.scheduler_id is not None:
                 await until_answered(partial(schedulers.advance, self._queue, job), self._shared.reporter.redis_lost)
-            admitted = admission.admit(job, fetched, execution.policy, self._shared.registry)
+            admitted = self._admit(execution, fetched)
             if not isinstance(admitted, Admitted):
                 return admitted
-            if not isinstance(admitted.handler.pattern, Plain):
-                refused = await self._enter(execution, admitted)
-                if refused is not None:
-                    return refused
+            execution.ties = admitted.ties
+            if not self.care.may_run_last_claim(job, execution.policy):
+                return Postponed(CARE_WAIT_MS)
+            if admitted.ties or _may_be_marked(job):
+                not_now = await self._enter(execution, admitted)
+                if not_now is not None:
+                    return not_now
             if execution.reason is None:
-                ending = await self._run(execution, admitted)
+                ending = await self._run(execution, admitted, fetched)
             else:
                 ending = Raised(JobCancelled(execution.reason.message))
-            outcome = self._decide(execution, admitted, ending)
-            if execution.held is not None:
-                outcome = await self._patterns.ask_again(admitted, execution.held, outcome)
-            return outcome
+            return self._decide(execution, admitted, ending)
         except (RedisError, LeftBehind):
             raise
         except BaseException as error:
@@ -129,43 +135,40 @@ class Executor:
             _log.exception("job %s of queue %s could not be run", job.id, job.queue)
             return Failed(f"could not be run: {reason_of(error)}")
 
+    def _admit(self, execution: Execution, fetched: Fetched) -> Admitted | Failed:
+        token = execution.slot.claimant.token
+        return admission.admit(execution.job, fetched, execution.policy, self._shared.registry, self._queue.keys, token)
+
     async def _enter(self, execution: Execution, admitted: Admitted) -> Outcome | None:
-        """Take what the pattern wants held; the outcome of a job that may not run now."""
-        execution.held = self._lane(admitted.job, admitted.lane)
-        entered = await self._patterns.enter(admitted, execution.slot.claimant)
-        if not isinstance(entered, Entered):
-            return entered
-        execution.held = entered.held
-        self._guard(execution, entered.held)
-        return None
+        """Take what the job must hold, and keep that alive; the outcome of a job that may not run now."""
+        job, slot = admitted.job, execution.slot
 
-    def _guard(self, execution: Execution, held: Held) -> None:
-        """Keep alive what the run holds, and let its loss reach the run."""
-        match held:
-            case Lock(key, token):
-                lease = LockLease(key, token, execution.stop_from_thread)
-                self._shared.renewer.hold(lease)
-                execution.until_recorded.append(partial(self._shared.renewer.drop, lease))
-            case Lane():
+        def enter() -> Awaitable[Entry]:
+            return self._queue.enter(job, admitted.ties, slot.claimant, fetch=slot.may_fetch())
 
-                def superseded(by: str) -> None:
-                    execution.stop(AbortReason("superseded", f"superseded by job {by}", by))
+        lost = self._shared.reporter.redis_lost
+        entry = await settle(self._queue, slot.claimant.token, enter, _parked_before, lost, job.id)
+        not_now = refused(entry, admitted.handler)
+        lock = next((tie for tie in admitted.ties if isinstance(tie, LockTie)), None)
+        if not_now is None and lock is not None:
+            execution.fence = entry.fence
+            lease = LockLease(lock.key, lock.token, execution.stop_from_thread)
+            self._shared.renewer.hold(lease)
+            execution.until_recorded.append(partial(self._shared.renewer.drop, lease))
+        return not_now
 
-                execution.until_recorded.append(self._watch.watch(execution.job.id, superseded))
-            case None:
-                return
-
-    def _run(self, execution: Execution, admitted: Admitted) -> Awaitable[Ending]:
+    def _run(self, execution: Execution, admitted: Admitted, fetched: Fetched) -> Awaitable[Ending]:
         job, handler, shared, slot = admitted.job, admitted.handler, self._shared, execution.slot
         context = JobContext(
             job=job,
             signal=AbortSignal(),
             resources=shared.resources,
             worker_name=slot.claimant.worker_name,
-            fence=execution.held.fence if isinstance(execution.held, Lock) else None,
+            fence=execution.fence,
             _log=execution.journal.log,
             _progress=execution.journal.progress,
             _enqueue=shared.enqueue,
+            _family=shared.family,
         )
 
         def leave_behind(ending: Ending) -> None:
@@ -173,15 +176,18 @@ class Executor:
             slot.carry(self._end_without_handler(execution, admitted, ending))
 
         shared.reporter.started(job)
-        run = Run(handler, context, admitted.payload, shared.stragglers, leave_behind)
+        run: Run | ProcessRun
+        if handler.policy.run_in == "process":
+            run = ProcessRun(handler, context, fetched.fields or {}, shared.processes)
+        else:
+            run = Run(handler, context, admitted.payload, shared.stragglers, leave_behind)
         limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or shared.settings.worker_timeout_ms
         execution.begin(run, limit_ms)
-        return run.finish()
+        return run.finish() if handler.policy.ack == "auto" else _until_acknowledged(run, execution)
 
     async def _end_without_handler(self, execution: Execution, admitted: Admitted, ending: Ending) -> Fetched:
         try:
-            outcome = self._decide(execution, admitted, ending)
-            return await self._end(execution, await self._patterns.ask_again(admitted, execution.held, outcome))
+            return await self._end(execution, self._decide(execution, admitted, ending))
         finally:
             self._let_go(execution)
 
@@ -198,13 +204,33 @@ class Executor:
         if journal.is_sending:
             await journal.sent()
         recorded = await self._recorder.record(
-            job, outcome, execution.held, slot.claimant, execution.policy, slot.may_fetch
+            job, outcome, execution.ties, slot.claimant, execution.policy, slot.may_fetch
         )
         self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - execution.started_s)
         return recorded.next
 
-    def _lane(self, job: Job, dedupe_key: str | None) -> Lane | None:
-        return None if dedupe_key is None else self._queue.lane(job.name, dedupe_key, job.id)
+
+async def _until_acknowledged(run: Run | ProcessRun, execution: Execution) -> Ending:
+    """A try that is acknowledged by hand ends when somebody has said how its work ended, wherever that was done."""
+    ending = await run.finish()
+    if isinstance(ending, Raised) or execution.reason is not None:
+        return ending
+    how = await execution.acknowledged()
+    if how is None:
+        return Raised(JobCancelled("nobody acknowledged the job before it was told to stop"))
+    if how == REQUEUE:
+        return Raised(Snooze(1))
+    return Returned(encoding.decode_json(how.removeprefix(DONE)))
+
+
+def _may_be_marked(job: Job) -> bool:
+    """A mark that waits for its job's pick-up: it was made for a run whose worker died, or for a scheduler's job."""
+    return job.stalled_count > 0 or job.scheduler_id is not None
+
+
+def _parked_before(held: Fetched) -> Entry:
+    """The slot's token holds another job than the one that it wanted to enter: that was parked."""
+    return Entry("parked", next=held)
 
 
 def _slot_is_given_up() -> bool:

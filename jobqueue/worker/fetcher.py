@@ -18,7 +18,7 @@ from jobqueue.clock import now_ms
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Client
 from jobqueue.redis.retry import Pause, is_passing
-from jobqueue.transitions import Claimant, Finished
+from jobqueue.transitions import Claimant
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.executor import Executor
 from jobqueue.worker.reporter import Reporter
@@ -32,6 +32,7 @@ _SHORTEST_BLOCK_S = 0.001
 _UNBLOCK_AGAIN_S = 0.05
 _AFTER_FAULT_S = 1.0
 _LAST_CLAIM_S = 2.0
+_CARE_STEP_S = 0.05
 
 
 class JobSlot:
@@ -89,6 +90,7 @@ class Fetcher:
         self._queue = queue
         self._blocking = blocking
         self._executor = executor
+        self._care = executor.care
         self._reporter = reporter
         self._slots = [JobSlot(claimant, self._may_fetch, self._go_on) for claimant in claimants]
         self._idle = deque(self._slots)
@@ -146,6 +148,8 @@ class Fetcher:
             return
         self._note(fetched)
         self._idle.append(slot)
+        if self._care.is_taken:
+            self._woken = True  # its end fetched nothing, so there may be more
         self._changed.set()
         self._tell_if_drained()
 
@@ -154,7 +158,7 @@ class Fetcher:
             self._drained.set()
 
     def _may_fetch(self) -> bool:
-        return not (self._stopping or self._on_hold)
+        return not (self._stopping or self._on_hold or self._care.is_taken)
 
     def _note(self, fetched: Fetched) -> None:
         """Remember when an answer without a job said to ask again."""
@@ -173,7 +177,7 @@ class Fetcher:
                 await self._change()
                 continue
             try:
-                batch = await self._round(batch)
+                batch = await (self._careful_round() if self._care.is_taken else self._round(batch))
             except Exception:
                 _log.exception("queue %s cannot be claimed from; trying again", self._queue.name)
                 await self._sleep(_AFTER_FAULT_S)
@@ -187,20 +191,28 @@ class Fetcher:
             await self._work_to_do()
         return batch * 2 if all(found) else 1
 
+    async def _careful_round(self) -> int:
+        """Claim one job, once none is at work that might be the one that kills."""
+        if not self._care.may_begin():
+            await self._sleep(_CARE_STEP_S)
+        elif not await self._claim_for(self._idle.popleft()) and not self._stopping:
+            await self._work_to_do()
+        return 1
+
     async def _claim_for(self, slot: JobSlot) -> bool:
         """Claim for one idle slot; where there is no job it is idle again."""
         fetched = NOTHING
         try:
-            fetched = (await self._claim(slot.claimant)).next
+            fetched = await self._claim(slot.claimant)
         finally:
             self._go_on(slot, fetched)
         return fetched.fields is not None
 
-    async def _claim(self, claimant: Claimant) -> Finished:
-        async def claim() -> Finished:
-            return Finished(NOTHING if self._stopping else await self._queue.claim(claimant))
+    async def _claim(self, claimant: Claimant) -> Fetched:
+        async def claim() -> Fetched:
+            return NOTHING if self._stopping else await self._queue.claim(claimant)
 
-        return await settle(self._queue, claimant.token, claim, self._reporter.redis_lost)
+        return await settle(self._queue, claimant.token, claim, _itself, self._reporter.redis_lost)
 
     async def _change(self) -> None:
         await self._changed.wait()
@@ -276,6 +288,11 @@ class Fetcher:
             await self._queue.client.call("CLIENT", "UNBLOCK", connection.client_id)
         except Exception as error:
             self._blocking.drop(f"could not be unblocked: {error}")
+
+
+def _itself(fetched: Fetched) -> Fetched:
+    """What a claim whose answer was lost had fetched is what the token holds."""
+    return fetched
 
 
 def _tell_fault(task: asyncio.Task[None]) -> None:

@@ -7,13 +7,14 @@ import json
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from jobqueue import encoding, wire
 from jobqueue.context import AbortReason
-from jobqueue.errors import JobCancelled
+from jobqueue.errors import Discard, JobCancelled, Retry, Snooze, WaitForChildren
 from jobqueue.handler import Handler
 from jobqueue.job import MAX_DELAY_MS, Backoff, Job
+from jobqueue.wire import Fetched
 
 KEEP_TRACES = 10
 MAX_REASON = 10_000
@@ -31,13 +32,21 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """The handler returned in another process, where its result became JSON, or could not."""
+
+    outcome: Completed | Failed
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
-    """The handler raised, whatever it was."""
+    """The handler raised, whatever it was. `trace` is that of an error from another process; else the error has it."""
 
     error: BaseException
+    trace: str | None = None
 
 
-Ending: TypeAlias = Returned | Raised
+Ending: TypeAlias = Returned | Encoded | Raised
 
 
 # What becomes of the job
@@ -63,13 +72,25 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A singleton's lock was taken; completes."""
+    """Another job holds the singleton's lock, or is what this one would duplicate; completes."""
 
     holder: str
 
     @property
     def result_json(self) -> str:
         return encoding.encode_json({"skipped": True, "holder": self.holder})
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody cancelled the job; recorded as failed, and no try follows."""
+
+    reason: str
+
+    @property
+    def failed_reason(self) -> str:
+        """What the job's record says, by which a cancelled job is told from a failed one."""
+        return _bounded(f"Cancelled: {self.reason}", MAX_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +119,18 @@ class Postponed:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingChildren:
+    """The job waits for its children; then it runs again. No attempt was used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Its order key or its limit is taken: it waits for its turn, uncounted; `next` was claimed in its place."""
+
+    next: Fetched
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """The worker stops: back to the head of the queue at once, uncounted."""
 
@@ -107,7 +140,10 @@ class Ghost:
     """An id without a job: taken out of active."""
 
 
-Outcome: TypeAlias = Completed | Superseded | Skipped | Retried | Failed | Postponed | Released | Ghost
+Final: TypeAlias = Completed | Superseded | Skipped | Cancelled | Failed | Ghost
+"""No try follows."""
+
+Outcome: TypeAlias = Final | Retried | Postponed | WaitingChildren | Parked | Released
 
 
 def decide(job: Job, handler: Handler[Any], ending: Ending, why: AbortReason | None, max_result_bytes: int) -> Outcome:
@@ -115,31 +151,48 @@ def decide(job: Job, handler: Handler[Any], ending: Ending, why: AbortReason | N
 
     A reason of ours outweighs what the handler made of it: its result no longer counts.
     """
-    if why is not None:
-        if why.cause == "superseded":
+    if why is None:
+        return _by_itself(job, handler, ending, max_result_bytes)
+    match why.cause:
+        case "superseded":
             return Superseded(why.by or "")
-        if why.cause == "shutdown":
+        case "cancelled":
+            return Cancelled(why.message)
+        case "shutdown":
             return _after_shutdown(job, handler, ending, max_result_bytes)
-        return retry_or_fail(job, handler, why.message, _trace(ending), None)
-    match ending:
-        case Returned(value):
-            return _completed(value, max_result_bytes)
-        case Raised(error):
-            return retry_or_fail(job, handler, reason_of(error), _trace(ending), error)
+        case "timeout" | "lock_lost":
+            return retry_or_fail(job, handler, why.message, _trace(ending), None)
+        case _:
+            assert_never(why.cause)
 
 
 def _after_shutdown(job: Job, handler: Handler[Any], ending: Ending, max_result_bytes: int) -> Outcome:
-    """A run that still managed to finish counts; one that stopped because we asked it to goes back."""
+    """A run that still managed to end by itself counts; one that stopped because we asked it to goes back."""
     match ending:
-        case Returned(value):
-            return _completed(value, max_result_bytes)
         case Raised(asyncio.CancelledError() | JobCancelled()):
             return Released()
+        case _:
+            return _by_itself(job, handler, ending, max_result_bytes)
+
+
+def _by_itself(job: Job, handler: Handler[Any], ending: Ending, max_result_bytes: int) -> Outcome:
+    """What the handler itself made of its try."""
+    match ending:
+        case Returned(value):
+            return encode_result(value, max_result_bytes)
+        case Encoded(outcome):
+            return outcome
+        case Raised(Snooze() as snooze):
+            return Postponed(snooze.delay_ms)
+        case Raised(WaitForChildren()):
+            return WaitingChildren()
+        case Raised(Discard() as discard):
+            return Failed(reason_of(discard), _trace(ending))
         case Raised(error):
             return retry_or_fail(job, handler, reason_of(error), _trace(ending), error)
 
 
-def _completed(value: Any, max_result_bytes: int) -> Outcome:
+def encode_result(value: Any, max_result_bytes: int) -> Completed | Failed:
     """The result is encoded before completion is written, so that one which cannot be fails once, not for ever."""
     try:
         encoded = encoding.encode_json(value)
@@ -154,9 +207,13 @@ def _completed(value: Any, max_result_bytes: int) -> Outcome:
 def retry_or_fail(
     job: Job, handler: Handler[Any], reason: str, trace: str, error: BaseException | None
 ) -> Retried | Failed:
-    """Another try where the policy has one left and the error allows it."""
-    if job.attempt >= job.attempts or isinstance(error, handler.policy.unrecoverable):
+    """Another try where the policy has one left and the error allows it; a `Retry` may say when."""
+    asked = error if isinstance(error, Retry) else None
+    is_final = asked is None and isinstance(error, handler.policy.unrecoverable)
+    if is_final or job.attempt >= job.attempts:
         return Failed(reason, trace)
+    if asked is not None and asked.delay_ms is not None:
+        return Retried(asked.delay_ms, reason, trace)
     backoff = wire.decode_backoff(job.options, handler.policy)
     if backoff is None:
         return Retried(0, reason, trace)
@@ -184,14 +241,19 @@ def _bounded(text: str, most: int) -> str:
     return sendable if len(sendable) <= most else f"{sendable[:most]}… ({len(sendable)} characters)"
 
 
-def _trace(ending: Ending) -> str:
-    if isinstance(ending, Returned):
-        return ""
+def trace_of(error: BaseException) -> str:
+    """The stack of an error and of its causes."""
     try:
-        lines = traceback.format_exception(ending.error)
+        lines = traceback.format_exception(error)
     except BaseException as broken:  # it asks the error for its notes, which may be somebody's own property
-        lines = [f"{type(ending.error).__name__}: its trace cannot be written ({type(broken).__name__})"]
+        lines = [f"{type(error).__name__}: its trace cannot be written ({type(broken).__name__})"]
     return _bounded("".join(lines), MAX_TRACE)
+
+
+def _trace(ending: Ending) -> str:
+    if not isinstance(ending, Raised):
+        return ""
+    return trace_of(ending.error) if ending.trace is None else ending.trace
 
 
 def failure_fields(job: Job, reason: str, trace: str) -> dict[str, str]:

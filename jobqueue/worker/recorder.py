@@ -5,26 +5,35 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, assert_never
 
+from jobqueue.ending import Endings
 from jobqueue.errors import JobNotInState, LockLost
 from jobqueue.job import Job, Keep
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
-from jobqueue.transitions import Claimant, Delay, Finish, Finished, Held
+from jobqueue.ties import Ties
+from jobqueue.transitions import Claimant, Delay, Ended, Finish
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.outcomes import (
+    Cancelled,
     Completed,
     Failed,
+    Final,
     Ghost,
     Outcome,
+    Parked,
     Postponed,
     Released,
     Retried,
     Skipped,
     Superseded,
+    WaitingChildren,
     failure_fields,
 )
+from jobqueue.worker.patterns import heeded
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.settling import settle
+
+_CHILDLESS_WAIT_MS = 100
 
 
 class Recorded(NamedTuple):
@@ -38,59 +47,76 @@ class Recorded(NamedTuple):
 class Recorder:
     """Records outcomes in one queue."""
 
-    def __init__(self, queue: Queue, reporter: Reporter) -> None:
+    def __init__(self, queue: Queue, reporter: Reporter, *, metrics: bool = False) -> None:
         self._queue = queue
+        self._endings = Endings(queue, metrics=metrics)
         self._reporter = reporter
 
     async def record(
         self,
         job: Job,
         outcome: Outcome,
-        held: Held,
+        ties: Ties,
         claimant: Claimant,
         policy: Policy,
         may_fetch: Callable[[], bool],
     ) -> Recorded:
-        """Write the outcome. While the lock lives a success never becomes a failure; after that it is dropped."""
+        """Write the outcome. While the lock lives a success never becomes a failure; after that it is dropped.
 
-        def write() -> Awaitable[Finished]:
-            return self._write(job, outcome, held, claimant, policy, fetch=may_fetch())
+        Where the job was marked meanwhile, what the mark makes of it is written instead.
+        """
+        if isinstance(outcome, Parked):
+            return Recorded(outcome, outcome.next)
+
+        def write() -> Awaitable[Ended]:
+            return self._write(job, outcome, ties, claimant, policy, fetch=may_fetch())
 
         try:
-            finished = await settle(self._queue, claimant.token, write, self._reporter.redis_lost, job.id)
+            ended = await settle(self._queue, claimant.token, write, Ended, self._reporter.redis_lost, job.id)
         except LockLost as error:
             self._reporter.fenced(job, str(error))
             return Recorded(None, NOTHING)
         except JobNotInState as error:
             failure = Failed(f"cannot complete: {error.actual}")
-            return await self.record(job, failure, held, claimant, policy, may_fetch)
-        superseded = Superseded(finished.superseded_by) if finished.superseded_by else None
-        if superseded is not None and isinstance(outcome, Completed):
-            outcome = superseded
-        return Recorded(outcome, finished.next)
+            return await self.record(job, failure, ties, claimant, policy, may_fetch)
+        if ended.mark is None:
+            return Recorded(outcome, ended.next)
+        instead = heeded(ended.mark) or Postponed(_CHILDLESS_WAIT_MS)
+        return await self.record(job, instead, ties, claimant, policy, may_fetch)
 
     def _write(
-        self, job: Job, outcome: Outcome, held: Held, claimant: Claimant, policy: Policy, *, fetch: bool
-    ) -> Awaitable[Finished]:
+        self, job: Job, outcome: Outcome, ties: Ties, claimant: Claimant, policy: Policy, *, fetch: bool
+    ) -> Awaitable[Ended]:
         match outcome:
-            case Completed() | Superseded() | Skipped():
-                finish = Finish("completed", outcome.result_json, policy.keep_completed)
-                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
-            case Failed(reason, trace, mended):
-                fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
-                finish = Finish("failed", reason, policy.keep_failed, fields)
-                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
-            case Ghost():
-                finish = Finish("failed", "the job is missing", Keep(count=0))
-                return self._queue.finish(job, finish, claimant, held, fetch=fetch)
             case Retried(0, reason, trace):
-                return self._queue.retry(job, failure_fields(job, reason, trace), claimant.token, held)
+                return self._endings.retry(job, failure_fields(job, reason, trace), claimant.token, ties)
             case Retried(delay_ms, reason, trace):
                 delay = Delay(delay_ms, counts=True, fields=failure_fields(job, reason, trace))
-                return self._queue.delay(job, delay, claimant, held, fetch=fetch)
+                return self._endings.delay(job, delay, claimant, ties, fetch=fetch)
             case Postponed(delay_ms):
-                return self._queue.delay(job, Delay(delay_ms, counts=False), claimant, held, fetch=fetch)
+                return self._endings.delay(job, Delay(delay_ms, counts=False), claimant, ties, fetch=fetch)
+            case WaitingChildren():
+                return self._endings.wait_for_children(job, claimant.token, ties)
             case Released():
-                return self._queue.release(job, claimant.token, held)
+                return self._endings.release(job, claimant.token, ties)
+            case Parked():
+                raise AssertionError("a parked job was written in the step that parked it")
             case _:
-                assert_never(outcome)
+                return self._endings.finish(job, _finish(job, outcome, policy), claimant, ties, fetch=fetch)
+
+
+def _finish(job: Job, outcome: Final, policy: Policy) -> Finish:
+    match outcome:
+        case Completed() | Skipped():
+            return Finish("completed", outcome.result_json, policy.keep_completed)
+        case Superseded():
+            return Finish("completed", outcome.result_json, policy.keep_completed, heeds=True)
+        case Cancelled():
+            return Finish("failed", outcome.failed_reason, policy.keep_failed, {"stc": "0"}, heeds=True)
+        case Failed(reason, trace, mended):
+            fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
+            return Finish("failed", reason, policy.keep_failed, fields)
+        case Ghost():
+            return Finish("failed", "the job is missing", Keep(count=0))
+        case _:
+            assert_never(outcome)

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeAlias, cast
 from jobqueue import packing
 from jobqueue.context import AbortReason
 from jobqueue.errors import RedisError
-from jobqueue.locks import HEARTBEAT_MS, LOCK_TTL_MS
 from jobqueue.redis.client import Client, Timeouts
 from jobqueue.redis.locating import Locator
 from jobqueue.scripts import own, shipped
+from jobqueue.ties import LOCK_TTL_MS
 from jobqueue.worker.active import LOCK_LOST, ActiveJobs
 
 _log = logging.getLogger("jobqueue.worker")
@@ -26,6 +26,7 @@ OnLost: TypeAlias = Callable[[AbortReason], None]
 """Told, in the renewer's thread, that it is not held any more."""
 
 SINGLETON_LOST: Final = AbortReason("lock_lost", "the singleton lock was lost")
+HEARTBEAT_MS: Final = 60_000
 _RETRY_S = 1.0
 _TIMEOUTS = Timeouts(connect_s=_RETRY_S, call_s=2 * _RETRY_S)
 

@@ -10,15 +10,19 @@ from typing import assert_never
 from jobqueue.events import Event, EventName, Events
 from jobqueue.job import Job
 from jobqueue.worker.outcomes import (
+    Cancelled,
     Completed,
     Failed,
+    Final,
     Ghost,
     Outcome,
+    Parked,
     Postponed,
     Released,
     Retried,
     Skipped,
     Superseded,
+    WaitingChildren,
 )
 
 _log = logging.getLogger("jobqueue.worker")
@@ -26,6 +30,7 @@ _log = logging.getLogger("jobqueue.worker")
 _REPEAT_LOSS_S = 5.0
 _LEVELS: Mapping[EventName, int] = {
     "job.started": logging.DEBUG,
+    "job.parked": logging.DEBUG,
     "job.failed": logging.WARNING,
     "job.retried": logging.WARNING,
     "job.fenced": logging.WARNING,
@@ -44,27 +49,9 @@ class Reporter:
 
     def ended(self, job: Job, outcome: Outcome | None, took_s: float) -> None:
         """`outcome` is None where the result was fenced off, which has been told already."""
-        match outcome:
-            case None:
-                return
-            case Completed():
-                self._emit("job.completed", job, took_s=took_s)
-            case Superseded(by):
-                self._emit("job.superseded", job, f"by job {by}", took_s)
-            case Skipped(holder):
-                self._emit("job.skipped", job, f"job {holder} holds the lock", took_s)
-            case Retried(delay_ms, reason, _):
-                self._emit("job.retried", job, f"{reason} (next try in {delay_ms} ms)", took_s)
-            case Postponed(delay_ms):
-                self._emit("job.postponed", job, f"next try in {delay_ms} ms", took_s)
-            case Failed(reason, _, _):
-                self._emit("job.failed", job, reason, took_s)
-            case Ghost():
-                self._emit("job.failed", job, "the id was in the queue, its job was not: taken out", took_s)
-            case Released():
-                self._emit("job.released", job, "the worker stops", took_s)
-            case _:
-                assert_never(outcome)
+        if outcome is not None:
+            name, detail = _said_of(outcome)
+            self._emit(name, job, detail, took_s)
 
     def fenced(self, job: Job, why: str) -> None:
         self._emit("job.fenced", job, f"the result was dropped: {why}")
@@ -91,6 +78,40 @@ class Reporter:
         if self._events.listeners:
             took_ms = None if took_s is None else _ms(took_s)
             self._events.emit(Event(name, job.queue, job.name, job.id, detail, took_ms))
+
+
+def _said_of(outcome: Outcome) -> tuple[EventName, str | None]:
+    match outcome:
+        case Retried(delay_ms, reason, _):
+            return "job.retried", f"{reason} (next try in {delay_ms} ms)"
+        case Postponed(delay_ms):
+            return "job.postponed", f"next try in {delay_ms} ms"
+        case WaitingChildren():
+            return "job.waiting_children", None
+        case Parked():
+            return "job.parked", "waits for its turn"
+        case Released():
+            return "job.released", "the worker stops"
+        case _:
+            return _said_of_the_last(outcome)
+
+
+def _said_of_the_last(outcome: Final) -> tuple[EventName, str | None]:
+    match outcome:
+        case Completed():
+            return "job.completed", None
+        case Superseded(by):
+            return "job.superseded", f"by job {by}"
+        case Skipped(holder):
+            return "job.skipped", f"job {holder} is in its place"
+        case Cancelled(reason):
+            return "job.cancelled", reason
+        case Failed(reason, _, _):
+            return "job.failed", reason
+        case Ghost():
+            return "job.failed", "the id was in the queue, its job was not: taken out"
+        case _:
+            assert_never(outcome)
 
 
 def _ms(took_s: float) -> int:

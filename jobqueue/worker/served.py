@@ -8,16 +8,14 @@ from uuid import uuid4
 
 from jobqueue.app import App
 from jobqueue.background import Periodic
-from jobqueue.handler import Superseding
 from jobqueue.keys import QueueKeys
-from jobqueue.policy import Policy
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.transitions import Claimant
-from jobqueue.worker.checks import StalledCheck, VersionCheck
+from jobqueue.worker.checks import GateRepair, StalledCheck, VersionCheck
 from jobqueue.worker.executor import Executor, Shared
 from jobqueue.worker.fetcher import Fetcher
-from jobqueue.worker.superseding import MarkPoll, MarkPush, SupersedeWatch
+from jobqueue.worker.marks import MarkPoll, MarkPush
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +37,13 @@ class ServedQueue:
         opened.push_async_callback(client.close)
         blocking = app.new_client(keys.client_name(worker))
         opened.push_async_callback(blocking.close)
-        queue, on_loss = Queue(client, keys, metrics=app.settings.worker_metrics), shared.reporter.redis_lost
+        queue, on_loss = Queue(client, keys), shared.reporter.redis_lost
         await until_answered(queue.check_version, on_loss)
         await until_answered(queue.write_meta, on_loss)
-        watch = SupersedeWatch()
-        executor = Executor(queue, shared, watch)
+        executor = Executor(queue, shared)
+        executor.care.take(await until_answered(queue.care_ms, on_loss))
         fetcher = Fetcher(queue, blocking, executor, shared.reporter, _claimants(app, worker))
-        return cls(fetcher, executor, _background(app, queue, fetcher, watch, shared))
+        return cls(fetcher, executor, _background(app, queue, fetcher, executor, shared))
 
     async def start(self) -> None:
         for loop in self.background:
@@ -67,21 +65,11 @@ def _claimants(app: App, worker: str) -> list[Claimant]:
     ]
 
 
-def _background(
-    app: App, queue: Queue, fetcher: Fetcher, watch: SupersedeWatch, shared: Shared
-) -> tuple[Periodic, ...]:
-    handlers = tuple(app.registry)
-    checks = (
-        StalledCheck(
-            queue,
-            shared.reporter,
-            fetcher.wake,
-            interval_ms=app.settings.worker_stalled_ms,
-            max_claims=max((handler.policy.max_claims for handler in handlers), default=Policy().max_claims),
-        ),
+def _background(app: App, queue: Queue, fetcher: Fetcher, executor: Executor, shared: Shared) -> tuple[Periodic, ...]:
+    return (
+        StalledCheck(queue, shared.reporter, fetcher.wake, app.registry, interval_ms=app.settings.worker_stalled_ms),
         VersionCheck(queue, fetcher.hold),
+        GateRepair(queue),
+        MarkPoll(queue, executor.active),
+        MarkPush(queue, executor.active, executor.care, lambda on_push: app.new_client(on_push=on_push)),
     )
-    if not any(isinstance(handler.pattern, Superseding) for handler in handlers):
-        return checks
-    push = MarkPush(queue, watch, lambda on_push: app.new_client(on_push=on_push))
-    return (*checks, MarkPoll(queue, watch), push)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from jobqueue.errors import ConnectionLost, LockLost
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause, is_passing, until_answered
-from jobqueue.transitions import Finished
+from jobqueue.wire import Fetched
+
+T = TypeVar("T")
 
 
 async def settle(
     queue: Queue,
     token: str,
-    write: Callable[[], Awaitable[Finished]],
+    write: Callable[[], Awaitable[T]],
+    was_done: Callable[[Fetched], T],
     on_loss: Callable[[Exception], None],
     job_id: str | None = None,
-) -> Finished:
+) -> T:
     """Make one call that moves jobs under `token`, until Redis has answered it.
+
+    Where its answer is lost `was_done` makes one of the job that the token holds afterwards.
 
     After a lost answer the token tells what happened: it holds the same job as before (nothing did: call again), or
     another (the answer would have been that one), or none (the call was executed and fetched nothing, or the lock
@@ -30,14 +36,14 @@ async def settle(
             if in_doubt:
                 held = await queue.held_by(token, job_id)
                 if held.job_id != job_id:
-                    return Finished(held)
+                    return was_done(held)
                 in_doubt = False
             return await write()
         except LockLost:
             if not was_in_doubt:
                 raise
             # A call before this one may have been executed late: then this is its success, and it may have fetched.
-            return Finished(await until_answered(partial(queue.held_by, token, job_id), on_loss))
+            return was_done(await until_answered(partial(queue.held_by, token, job_id), on_loss))
         except Exception as error:
             if not is_passing(error):
                 raise

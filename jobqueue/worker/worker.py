@@ -18,6 +18,8 @@ from jobqueue.errors import InvalidOption
 from jobqueue.events import Event
 from jobqueue.keys import QueueKeys
 from jobqueue.worker.executor import Shared
+from jobqueue.worker.process.location import check_importable
+from jobqueue.worker.process.pool import Processes
 from jobqueue.worker.renewer import Renewer
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.run import Stragglers
@@ -42,6 +44,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.stragglers = Stragglers()
         self.watchdog = Watchdog()
+        self.processes = Processes(app.settings)
         self._queue_names = _checked(queues, app)
         self._reporter = Reporter(app.events)
         self._opened = AsyncExitStack()
@@ -63,10 +66,14 @@ class Worker:
         """Open what the handlers need, refuse queues of BullMQ 5, and begin. Waits for Redis as long as it takes.
 
         What was opened is closed again where this fails or is cancelled; twice is fine.
-        Raises: SettingsError from the registry's lifespan; QueueVersionError; InvalidOption for a queue's name.
+        Raises: SettingsError from the registry's lifespan; QueueVersionError; InvalidOption for a queue's name;
+        DefinitionError for a handler with `run_in="process"` that no other process can import.
         """
         if self._served:
             return
+        for handler in self.app.registry:
+            if handler.policy.run_in == "process":
+                check_importable(handler)
         async with AsyncExitStack() as opened:
             resources = await self._open_resources(opened)
             shared = self._share(resources, opened)
@@ -143,8 +150,10 @@ class Worker:
         renewer = Renewer(self.app.locator, settings.worker_lock_ms)
         renewer.start()
         opened.push_async_callback(asyncio.to_thread, renewer.stop)
-        enqueue = self.app.enqueuer.enqueue
-        return Shared(settings, self.app.registry, resources, renewer, self._reporter, self.stragglers, enqueue)
+        opened.push_async_callback(self.processes.close)
+        registry, enqueue, family = self.app.registry, self.app.enqueuer.enqueue, self.app.flows
+        reporter, stragglers, processes = self._reporter, self.stragglers, self.processes
+        return Shared(settings, registry, resources, renewer, reporter, stragglers, enqueue, family, processes)
 
 
 def _checked(queues: Sequence[str] | None, app: App) -> tuple[str, ...]:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, Registry, make_superseding_job
-from jobqueue.scripts import shipped
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, own_keys, serving
+from tests.support.foreign import remove
 
 
 @make_superseding_job(dedupe_key=lambda payload: payload)
 async def sync(ctx: JobContext, payload: str) -> str:
     return "synced"
-
-
-async def remove(app: App, job_id: str) -> None:
-    """As `job.remove()` of Node does it, and the Remove button of its boards. Source: removeJob."""
-    keys = app.queue().keys
-    removed = await app.client.run(shipped("removeJob"), [keys.job(job_id), keys.of("repeat")], [job_id, 0, keys.base])
-    assert removed == 1
 
 
 async def obliterate(redis: Redis, prefix: str) -> None:

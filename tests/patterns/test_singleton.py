@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
-from jobqueue.transitions import Lock
+from jobqueue import App, InvalidPayload, JobContext, Registry, fixed, make_singleton_job
 from tests.conftest import MakeSettings
-from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
+from tests.patterns.working import WAIT_S, Gate, keys_of, leave_lock, own_keys, serving, working
 from tests.support.eventually import eventually
+from tests.support.foreign import add_foreign, has_ended
 
 
 class Rooms:
@@ -189,28 +189,50 @@ async def test_a_try_that_fails_gives_the_lock_back_before_its_backoff(settings:
         assert await (await app.enqueue_job(clean, "works")).wait(WAIT_S) == "cleaned"
 
 
-async def test_a_key_that_raises_fails_its_job_with_the_reason(settings: MakeSettings) -> None:
+async def test_a_key_that_raises_is_refused_before_anything_is_stored(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
     def broken(payload: str) -> str:
         raise KeyError(payload)
 
-    @make_singleton_job(key=broken, attempts=1)
+    @make_singleton_job(key=broken)
     async def clean(ctx: JobContext, payload: str) -> None: ...
 
-    async with working(settings(), clean) as app:
-        with pytest.raises(JobFailed, match="key raised"):
-            await (await app.enqueue_job(clean, "tenant")).wait(WAIT_S)
+    async with App(Registry([clean]), settings()) as app:
+        with pytest.raises(InvalidPayload, match="key raised KeyError"):
+            await app.enqueue_job(clean, "tenant")
+
+    assert await keys_of(redis, prefix) == set()
 
 
-@pytest.mark.parametrize("key", [None, 5, "", "x" * 1_001, "lone \ud800", ["a"]])
-async def test_a_key_that_is_no_text_fails_its_job_with_the_reason(settings: MakeSettings, key: Any) -> None:
+BAD_KEYS = [None, 5, "", "x" * 1_001, "x" * 10_000, "lone \ud800", "line\nbreak", "{tag}", ["a"]]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+async def test_a_key_that_is_no_usable_text_is_refused_before_anything_is_stored(
+    settings: MakeSettings, redis: Redis, prefix: str, key: Any
+) -> None:
     """Taken as it is, None and "None" would be one lock, and a surrogate would wedge the job."""
 
-    @make_singleton_job(key=lambda payload: key, attempts=1)
+    @make_singleton_job(key=lambda payload: key)
+    async def clean(ctx: JobContext, payload: str) -> None: ...
+
+    async with App(Registry([clean]), settings()) as app:
+        with pytest.raises(InvalidPayload, match="key"):
+            await app.enqueue_job(clean, "tenant")
+
+    assert await keys_of(redis, prefix) == set()
+
+
+async def test_a_foreign_job_whose_key_cannot_be_used_fails_with_the_reason(settings: MakeSettings) -> None:
+    @make_singleton_job(key=lambda payload: payload)
     async def clean(ctx: JobContext, payload: str) -> None: ...
 
     async with working(settings(), clean) as app:
-        with pytest.raises(JobFailed, match="key"):
-            await (await app.enqueue_job(clean, "tenant")).wait(5)
+        job_id = await add_foreign(app, "clean", '"line\\nbreak"', {"attempts": 1})
+        await eventually(lambda: has_ended(app, job_id))
+
+        assert "key" in ((await app.queue().job(job_id)).failed_reason or "")
 
 
 # Redelivery
@@ -229,8 +251,7 @@ async def test_a_redelivered_job_takes_over_the_lock_that_its_dead_worker_left(
         job = await app.enqueue_job(clean)
         await redis.lmove(f"{prefix}:jobs:wait", f"{prefix}:jobs:active", "LEFT", "RIGHT")
         await redis.sadd(f"{prefix}:jobs:stalled", job.job_id)
-        left = await locks.acquire(app.queue(), "clean", job.job_id, "token of the dead")
-        assert isinstance(left, Lock)
+        await leave_lock(redis, prefix, job.job_id)
 
         async with serving(app):
             assert await job.wait(WAIT_S) == "cleaned"
@@ -238,13 +259,15 @@ async def test_a_redelivered_job_takes_over_the_lock_that_its_dead_worker_left(
     assert await own_keys(redis, prefix) == {"job:fence:clean"}
 
 
-async def test_another_job_does_not_take_over_the_lock_that_a_dead_worker_left(settings: MakeSettings) -> None:
+async def test_another_job_does_not_take_over_the_lock_that_a_dead_worker_left(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
     @make_singleton_job
     async def clean(ctx: JobContext) -> str:
         return "cleaned"
 
     async with working(settings(), clean) as app:
-        await locks.acquire(app.queue(), "clean", "dead-1", "token of the dead")
+        await leave_lock(redis, prefix, "dead-1")
 
         assert await (await app.enqueue_job(clean)).wait(WAIT_S) == {"skipped": True, "holder": "dead-1"}
 
@@ -255,8 +278,7 @@ async def test_a_lock_that_has_expired_is_free(settings: MakeSettings, redis: Re
         return "cleaned"
 
     async with working(settings(), clean) as app:
-        await locks.acquire(app.queue(), "clean", "dead-1", "token of the dead")
-        assert 290_000 < await redis.pttl(f"{prefix}:jobs:job:lock:clean") <= 300_000
+        await leave_lock(redis, prefix, "dead-1")
         await redis.pexpire(f"{prefix}:jobs:job:lock:clean", 1)
 
         assert await eventually(lambda: taken_by(app)) == "cleaned"

@@ -7,71 +7,105 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, JobContext, JobFailed, Registry, fixed, locks, make_singleton_job
-from jobqueue.queue import Queue
-from jobqueue.scripts import around
-from jobqueue.transitions import Lock
-from jobqueue.worker import renewer
+from jobqueue import App, JobContext, JobFailed, Registry, fixed, make_singleton_job, ties
+from jobqueue.ending import Endings
+from jobqueue.errors import LockLost
+from jobqueue.job import Keep
+from jobqueue.transitions import Claimant, Entry, Finish
+from jobqueue.worker import admission, renewer
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, working
 from tests.support.eventually import eventually
 from tests.support.foreign import has_ended
 
 
-async def take(queue: Queue, job_id: str, token: str) -> Lock:
-    lock = await locks.acquire(queue, "clean", job_id, token)
-    assert isinstance(lock, Lock)
-    return lock
+@make_singleton_job(name="clean")
+async def clean_by_hand(ctx: JobContext) -> None: ...
+
+
+class Attempt:
+    """One worker's try of a singleton, step by step."""
+
+    def __init__(self, app: App, token: str) -> None:
+        self.queue = app.queue()
+        self.claimant = Claimant(token, "by hand", 30_000)
+
+    async def enter(self) -> Entry:
+        """Claim the next job and ask whether it may run."""
+        fetched = await self.queue.claim(self.claimant)
+        self.job, unreadable = admission.read(self.queue.name, fetched)
+        assert unreadable is None
+        keys = self.queue.keys
+        self.ties = ties.of_picked_up_job(keys, clean_by_hand, None, self.job, self.claimant.token)
+        return await self.queue.enter(self.job, self.ties, self.claimant, fetch=False)
+
+    async def end(self) -> None:
+        finish = Finish("completed", "null", Keep())
+        await Endings(self.queue).finish(self.job, finish, self.claimant, self.ties, fetch=False)
 
 
 async def test_of_many_who_ask_at_once_exactly_one_wins(settings: MakeSettings) -> None:
-    async with App(Registry(), settings()) as app:
-        answers = await asyncio.gather(*(locks.acquire(app.queue(), "clean", str(n), f"t{n}") for n in range(50)))
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        await app.enqueue_jobs([(clean_by_hand, None)] * 50)
+        attempts = [Attempt(app, f"t{number}") for number in range(50)]
+        entries = await asyncio.gather(*(attempt.enter() for attempt in attempts))
 
-    winners = [answer for answer in answers if isinstance(answer, Lock)]
+    winners = [attempt.job.id for attempt, entry in zip(attempts, entries, strict=True) if entry.verdict == "run"]
     assert len(winners) == 1
-    assert {answer.holder for answer in answers if isinstance(answer, locks.Busy)} == {winners[0].token[1:]}
+    assert {entry.other for entry in entries if entry.verdict == "busy"} == set(winners)
 
 
-async def end_of_try(queue: Queue, lock: Lock) -> None:
-    """What the record of a try does to its lock, around a shipped script that changes nothing else."""
-    keys = [*(queue.keys.of(word) for word in ("completed", "failed")), queue.keys.job("nobody"), lock.key]
-    await queue.client.run(around("givingLockBack", "isFinished"), keys, ["nobody", "", lock.token])
+async def test_a_taken_lock_lives_for_five_minutes(settings: MakeSettings, redis: Redis, prefix: str) -> None:
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        await app.enqueue_job(clean_by_hand)
+        await Attempt(app, "mine").enter()
+
+    assert 290_000 < await redis.pttl(f"{prefix}:jobs:job:lock:clean") <= 300_000
 
 
 async def test_the_end_of_a_try_gives_back_its_own_lock_only(settings: MakeSettings, redis: Redis, prefix: str) -> None:
-    async with App(Registry(), settings()) as app:
-        queue = app.queue()
-        old = await take(queue, "1", "old")
-        await redis.delete(old.key)  # it expired
-        new = await take(queue, "2", "new")
+    lock = f"{prefix}:jobs:job:lock:clean"
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        await app.enqueue_jobs([(clean_by_hand, None)] * 2)
+        old, new = Attempt(app, "old"), Attempt(app, "new")
+        await old.enter()
+        await redis.delete(lock)  # it expired
+        await new.enter()
 
-        await end_of_try(queue, old)
-        assert await redis.hget(new.key, "token") == "new"
-        await end_of_try(queue, new)
+        await old.end()
+        assert await redis.hget(lock, "token") == "new"
+        await new.end()
 
     assert await own_keys(redis, prefix) == {"job:fence:clean"}
 
 
-async def test_a_jobs_later_run_does_not_lose_its_lock_to_its_earlier_one(settings: MakeSettings, redis: Redis) -> None:
+async def test_a_jobs_later_run_does_not_lose_its_lock_to_its_earlier_one(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
     """The earlier worker was thought dead and wakes up: same job, another token."""
-    async with App(Registry(), settings()) as app:
-        queue = app.queue()
-        earlier = await take(queue, "1", "earlier")
-        later = await take(queue, "1", "later")
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        await app.enqueue_job(clean_by_hand)
+        earlier, later = Attempt(app, "earlier"), Attempt(app, "later")
+        await earlier.enter()
+        await redis.delete(f"{prefix}:jobs:1:lock")
+        await redis.rpoplpush(f"{prefix}:jobs:active", f"{prefix}:jobs:wait")
+        await later.enter()
 
-        await end_of_try(queue, earlier)
-        assert await redis.hget(later.key, "token") == "later"
+        with pytest.raises(LockLost):
+            await earlier.end()
+
+    assert await redis.hget(f"{prefix}:jobs:job:lock:clean", "token") == "later"
 
 
 async def test_the_fence_grows_with_every_acquisition(settings: MakeSettings, redis: Redis, prefix: str) -> None:
     fences: list[int] = []
 
-    async with App(Registry(), settings()) as app:
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        await app.enqueue_jobs([(clean_by_hand, None)] * 20)
         for number in range(20):
-            lock = await take(app.queue(), str(number), f"t{number}")
-            fences.append(lock.fence)
-            await end_of_try(app.queue(), lock)
+            attempt = Attempt(app, f"t{number}")
+            fences.append((await attempt.enter()).fence)
+            await attempt.end()
             if number == 10:
                 await redis.delete(f"{prefix}:jobs:job:fence:clean")  # even where Redis has lost the last number
 
@@ -115,7 +149,7 @@ async def test_the_lock_is_renewed_while_the_run_lasts(
 
 
 def test_the_heartbeat_leaves_room_for_missed_beats() -> None:
-    assert (3 + 1) * locks.HEARTBEAT_MS < locks.LOCK_TTL_MS
+    assert (3 + 1) * renewer.HEARTBEAT_MS < ties.LOCK_TTL_MS
 
 
 async def test_a_run_whose_lock_is_stolen_is_told_and_its_try_fails_and_is_repeated(

@@ -76,7 +76,7 @@ async def test_a_job_superseded_in_its_run_ends_soon_and_its_rest_does_not_run(s
 async def test_the_push_alone_tells_it_at_once(
     settings: MakeSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobqueue.worker.superseding.POLL_S", 60.0)
+    monkeypatch.setattr("jobqueue.worker.marks.POLL_S", 60.0)
     told = asyncio.Event()
     gate = Gate()
 

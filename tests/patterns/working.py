@@ -10,6 +10,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from jobqueue import App, Handler, Registry, Settings, Worker
+from jobqueue.ties import LOCK_TTL_MS
 
 WAIT_S = 15.0
 
@@ -53,3 +54,11 @@ async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
     """The keys of ours that lie beside BullMQ's, without prefix and queue."""
     base = f"{queue}:job:"
     return {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
+
+
+async def leave_lock(redis: Redis, prefix: str, job_id: str, token: str = "token of the dead") -> str:
+    """The lock of the singleton `clean` as a worker leaves it that dies while it runs a job; returns its key."""
+    key = f"{prefix}:jobs:job:lock:clean"
+    await redis.hset(key, mapping={"job": job_id, "token": token, "fence": 1})
+    await redis.pexpire(key, LOCK_TTL_MS)
+    return key

@@ -1,4 +1,4 @@
-"""Jobs as another BullMQ producer adds them, and a look at whether they have ended."""
+"""What other BullMQ tools do to jobs, and a look at whether they have ended."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ async def add_foreign(app: App, name: str, data: str, options: Mapping[str, Any]
     fields = [keys.base, "", name, now_ms(), None, None, None, None, None]
     args = (packing.pack(fields), data, packing.pack(options))
     return str(await app.client.run(shipped("addStandardJob"), [keys.of(word) for word in words], args))
+
+
+async def remove(app: App, job_id: str, *, children: bool = True) -> None:
+    """As `job.remove()` of Node, and the Remove button of its boards. Source: removeJob."""
+    keys = app.queue().keys
+    args = (job_id, int(children), keys.base)
+    assert await app.client.run(shipped("removeJob"), (keys.job(job_id), keys.of("repeat")), args) == 1
+
+
+async def promote(app: App, job_id: str) -> None:
+    """As `job.promote()` of Node, and the Promote button of its boards. Source: promote."""
+    keys = app.queue().keys
+    words = ("delayed", "wait", "paused", "meta", "prioritized", "active", "pc", "events", "marker")
+    assert await app.client.run(shipped("promote"), [keys.of(word) for word in words], [keys.base, job_id]) == 0
 
 
 async def has_ended(app: App, job_id: str) -> bool:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from jobqueue import App, JobContext, Registry, enqueue_job, make_job, make_singleton_job, make_superseding_job
+from jobqueue import (
+    App,
+    Discard,
+    JobContext,
+    Registry,
+    Snooze,
+    enqueue_job,
+    limit,
+    make_job,
+    make_singleton_job,
+    make_superseding_job,
+)
 
 
 class SyncData(BaseModel):
@@ -42,6 +53,10 @@ async def enqueue_wrongly(app: App, ctx: JobContext) -> None:
     await enqueue_job(send, SyncData(resource_id="r1"), delay_ms="5")  # refused
     await enqueue_job(send, SyncData(resource_id="r1"), run_at="2030-01-01")  # refused
     await enqueue_job("send", {"resource_id": "r1"}, job_id=5)  # refused
+    await enqueue_job(tidy, order_key=42)  # refused
+    await enqueue_job(tidy, related="order:7")  # refused
+    await enqueue_job(tidy, related=("order", 7))  # refused
+    await enqueue_job(tidy, expires_in_ms="5")  # refused
     await app.enqueue_job(send, 5)  # refused
     await ctx.enqueue_job(send, "r1")  # refused
     await ctx.enqueue_job(tidy, 5)  # refused
@@ -53,9 +68,21 @@ make_job(takes_no_context)  # refused
 make_job(send_function, attempts="3")  # refused
 make_job(send_function, retries=3)  # refused
 make_job(send_function, unrecoverable=(5,))  # refused
+make_job(send_function, concurrency="3")  # refused
+make_job(send_function, concurrency=limit("3"))  # refused
+make_job(send_function, concurrency=limit(3, by=None))  # refused
+make_job(send_function, rate_limit=10)  # refused
+make_job(send_function, rate_limit=(10, 1_000, 5))  # refused
+make_job(send_function, duplicates="drop")  # refused
+make_job(send_function, ack="late")  # refused
+make_job(send_function, run_in="thread")  # refused
 make_job("send")  # refused
 make_singleton_job(send_function, on_busy="drop")  # refused
 make_singleton_job(send_function, key="r1")  # refused
 make_superseding_job(send_function)  # refused
 make_superseding_job(send_function, dedupe_key="r1")  # refused
 Registry([send_function])  # refused
+Registry().add(send_function)  # refused
+Snooze()  # refused
+Snooze("5")  # refused
+Discard()  # refused

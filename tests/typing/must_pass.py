@@ -10,19 +10,26 @@ from pydantic import BaseModel
 
 from jobqueue import (
     App,
+    Discard,
     Enqueued,
     EnqueuedJobs,
     Handler,
     JobContext,
     Registry,
+    Related,
+    Retry,
+    Snooze,
+    WaitForChildren,
     enqueue_job,
     enqueue_jobs,
     exponential,
+    limit,
     make_job,
     make_singleton_job,
     make_superseding_job,
     makeJob,
 )
+from jobqueue.policy import RateLimit
 
 
 class SyncData(BaseModel):
@@ -63,6 +70,18 @@ async def one_at_a_time(ctx: JobContext, payload: SyncData) -> None: ...
 async def sync(ctx: JobContext, payload: SyncData) -> None: ...
 
 
+@make_job(concurrency=limit(3, by=lambda payload: payload.resource_id), rate_limit=(10, 1_000), ordered=True)
+async def bounded(ctx: JobContext, payload: SyncData) -> None: ...
+
+
+@make_job(concurrency=3, rate_limit=RateLimit(10, 1_000), duplicates="reject", ack="manual", run_in="process")
+async def by_hand(ctx: JobContext) -> None: ...
+
+
+@make_superseding_job(dedupe_key=lambda payload: payload.resource_id, duplicates="reject", concurrency=limit(2))
+async def oldest_stays(ctx: JobContext, payload: SyncData) -> None: ...
+
+
 async def plain(ctx: JobContext, payload: list[int]) -> None: ...
 
 
@@ -77,12 +96,17 @@ assert_type(tidy, Handler[None])
 assert_type(tidy_with_options, Handler[None])
 assert_type(one_at_a_time, Handler[SyncData])
 assert_type(sync, Handler[SyncData])
+assert_type(bounded, Handler[SyncData])
+assert_type(by_hand, Handler[None])
+assert_type(oldest_stays, Handler[SyncData])
 assert_type(called, Handler[list[int]])
 assert_type(superseding_call, Handler[list[int]])
 assert_type(singleton_call, Handler[list[int]])
 assert_type(makeJob(plain), Handler[list[int]])
 
 registry = Registry([send, tidy, sync])
+assert_type(registry.add(bounded), str)
+registry.remove(registry.add(by_hand))
 
 
 async def enqueue_everything(app: App) -> None:
@@ -94,9 +118,25 @@ async def enqueue_everything(app: App) -> None:
     await enqueue_job("tidy", priority=3)
     await enqueue_job(called, [1, 2], run_at=datetime(2030, 1, 1, tzinfo=UTC), attempts=2, backoff=50)
     await app.enqueue_job(in_a_thread, Point(1), job_id="p-1", queue="bulk", timeout_ms=5)
+    await enqueue_job(tidy, order_key="channel:42", related=("order", "7"), created_by="ada", expires_in_ms=5)
+    await enqueue_job("tidy", related=Related(type="order", id="7"))
     assert_type(await enqueue_jobs([(send, SyncData(resource_id="r1")), ("tidy", None)], attempts=2), EnqueuedJobs)
     result: Any = await (await app.enqueue_job(send, SyncData(resource_id="r1"))).wait(5)
     assert result
+
+
+async def ends_its_try(ctx: JobContext, payload: int) -> None:
+    match payload:
+        case 0:
+            raise Retry
+        case 1:
+            raise Retry(delay_ms=5)
+        case 2:
+            raise Snooze(5)
+        case 3:
+            raise Discard("gone")
+        case _:
+            raise WaitForChildren
 
 
 async def inside(ctx: JobContext) -> None:

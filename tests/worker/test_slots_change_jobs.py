@@ -20,8 +20,8 @@ from jobqueue.worker.active import LOCK_LOST, ActiveJobs
 from jobqueue.worker.execution import Execution
 from jobqueue.worker.fetcher import JobSlot
 from jobqueue.worker.journal import Journal
+from jobqueue.worker.marks import MarkPoll
 from jobqueue.worker.renewer import Renewer
-from jobqueue.worker.superseding import SupersedeWatch
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.worker.harness import ask, at_work, keys_of
@@ -174,29 +174,22 @@ async def test_the_end_of_an_older_run_leaves_the_newer_one_its_lock(settings: M
             await eventually(lambda: is_renewed(redis, lock))
 
 
-def test_the_end_of_one_watch_leaves_the_other_of_that_job() -> None:
+async def test_a_mark_reaches_the_latest_run_of_its_job_though_an_earlier_one_has_ended(settings: MakeSettings) -> None:
     """Watches were kept by job id: where a job was claimed again while its first run was still at work, the end of
     the first ended the watch of the second, which then never heard that it was superseded.
     """
-    watch, told = SupersedeWatch(), list[str]()
+    async with App(Registry(), settings()) as app:
+        active = ActiveJobs(app.queue().keys)
+        first, second = execution(app, "1", "first"), execution(app, "1", "second")
+        active.add(first)
+        active.add(second)
+        active.discard(first)
+        await app.client.call("SET", app.queue().keys.superseded("1"), "9")
 
-    forget_first = watch.watch("1", lambda by: told.append(f"first by {by}"))
-    watch.watch("1", lambda by: told.append(f"second by {by}"))
-    forget_first()
-    watch.tell("1", by="9")
+        await MarkPoll(app.queue(), active).tick()
 
-    assert told == ["second by 9"]
-    assert watch.job_ids == ("1",)
-
-
-def test_a_watch_that_is_forgotten_is_not_asked_for_any_more() -> None:
-    watch = SupersedeWatch()
-
-    forget = watch.watch("1", lambda by: None)
-    forget()
-    forget()
-
-    assert watch.job_ids == ()
+        assert second.reason is not None
+        assert second.reason.by == "9"
 
 
 def execution(app: App, job_id: str, token: str = "mine", kind: type[Execution] = Execution) -> Execution:

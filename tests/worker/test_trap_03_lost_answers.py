@@ -9,14 +9,14 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import JobContext, fixed, make_job
-from jobqueue.scripts import shipped
+from jobqueue.scripts import around, shipped
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import Site, ask, at_work
 from tests.worker.proxy import Loss, Proxy, proxied
 
-SCRIPTS = tuple(map(shipped, ("moveToFinished", "moveToActive", "moveToDelayed")))
+SCRIPTS = (around("endTry", "moveToFinished"), shipped("moveToActive"), around("endTry", "moveToDelayed"))
 COMPLETION, CLAIM, DELAY = (script.sha for script in SCRIPTS)
 
 

@@ -10,13 +10,13 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import JobContext, make_job
-from jobqueue.scripts import shipped
+from jobqueue.scripts import around
 from tests.conftest import MakeSettings
 from tests.support.redis_server import HOST, RedisServer
 from tests.worker.harness import ask, at_work
 from tests.worker.proxy import Order, Proxy
 
-COMPLETION = shipped("moveToFinished")
+COMPLETION = around("endTry", "moveToFinished")
 _CHUNK = 256 * 1024
 
 

@@ -188,14 +188,16 @@ async def test_a_backoff_function_that_raises_fails_its_job_with_both_reasons(
 
 
 @RAISED
-async def test_a_singletons_key_that_raises_fails_its_job(settings: MakeSettings, raised: type[BaseException]) -> None:
+async def test_a_singletons_key_that_raises_at_pick_up_fails_its_job(
+    settings: MakeSettings, raised: type[BaseException]
+) -> None:
     def key(payload: str) -> str:
         raise raised("key")
 
     async def clean(ctx: JobContext, payload: str) -> None: ...
 
     handler = make_singleton_job(clean, key=key, attempts=3)
-    reasons = await ends_then_good(two_slots(settings), handler, "tenant")
+    reasons = await ends_then_good(two_slots(settings), handler, "tenant", raw=True)
 
     assert all(reason and "key" in reason for reason in reasons), reasons
 

@@ -1,0 +1,151 @@
+"""Control: what may be done to a job from any process: cancel it, retry it, acknowledge its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, assert_never
+
+from jobqueue import encoding, steering, ties
+from jobqueue.errors import (
+    InvalidOption,
+    InvalidPayload,
+    JobActive,
+    JobFinished,
+    JobNotFound,
+    JobNotInState,
+    MalformedJob,
+)
+from jobqueue.job import Envelope, Job, JobOptions, Related
+from jobqueue.options import check_options
+from jobqueue.policy import Policy
+from jobqueue.queue import Queue
+from jobqueue.registry import Registry
+from jobqueue.ties import Ties
+
+MAX_REASON: Final = 1_000
+NO_REASON: Final = "no reason given"
+
+Cancelling = Literal["cancelled", "cancelling"]
+"""`cancelled`: it never runs. `cancelling`: it is active, or its job scheduler's turn, and its worker ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Acts on jobs; one for each app. Concurrency: each act is one step in Redis.
+
+    Raises, from every method: JobNotFound; RedisUnavailable and its kin; InvalidOption.
+    """
+
+    registry: Registry
+    queue_named: Callable[[str | None], Queue]
+    queue_names: Callable[[], Sequence[str]]
+
+    async def cancel(self, job_id: str, reason: str, queue: str | None = None) -> Cancelling:
+        """Keep a job from running, or stop it: told at once, its task cancelled after the grace; it ends failed with
+        `Cancelled: reason`, whatever it returned, and is not retried.
+
+        Raises: JobFinished.
+        """
+        _check_reason(reason)
+        opened = self.queue_named(queue)
+        job = await _stored(opened, job_id)
+        answer = await steering.cancel(opened, job, reason, self._policy(job).keep_failed, self._ties(opened, job))
+        match answer:
+            case "cancelled":
+                return "cancelled"
+            case "marked":
+                return "cancelling"
+            case "completed" | "failed":
+                raise JobFinished(job_id, "unfinished", answer)
+            case "missing":
+                raise JobNotFound(job_id, opened.name)
+            case _:
+                assert_never(answer)
+
+    async def cancel_related(
+        self, related: tuple[str, str], reason: str, queue: str | None = None
+    ) -> dict[str, tuple[str, ...]]:
+        """Cancel all unfinished jobs about one object; their ids by queue, without those that end meanwhile."""
+        asked = check_options({"related": related}).related
+        if asked is None:
+            raise InvalidOption("related", "must name an object, such as ('order', '7')")
+        _check_reason(reason)
+        names = self.queue_names() if queue is None else (queue,)
+        return {name: await self._cancel_all(name, asked, reason) for name in names}
+
+    async def _cancel_all(self, queue: str, related: Related, reason: str) -> tuple[str, ...]:
+        cancelled: list[str] = []
+        for job_id in await steering.related_jobs(self.queue_named(queue), related):
+            try:
+                await self.cancel(job_id, reason, queue)
+            except (JobNotFound, JobFinished):
+                continue  # ended or removed since
+            cancelled.append(job_id)
+        return tuple(cancelled)
+
+    async def retry(self, job_id: str, queue: str | None = None) -> None:
+        """Put a failed or cancelled job back to waiting, its attempts counted from the start.
+
+        Raises: JobFinished where it completed; JobActive; JobNotInState where it waits; DuplicateJob.
+        """
+        opened = self.queue_named(queue)
+        job = await _stored(opened, job_id)
+        try:
+            await steering.retry_by_hand(opened, job, self._ties(opened, job))
+        except JobNotInState as error:
+            kind = {"completed": JobFinished, "active": JobActive}.get(error.actual, JobNotInState)
+            raise kind(job_id, "failed", error.actual) from None
+
+    async def mark_done(self, job: Job | str, result: Any = None, queue: str | None = None) -> None:
+        """The work of a job that is acknowledged by hand is done: it completes with `result`.
+
+        Raises: JobNotInState where it is not active, or its handler acknowledges by itself; ValueError where the
+        result is no JSON.
+        """
+        await self._acknowledge(job, steering.DONE + encoding.encode_json(result), queue)
+
+    async def requeue(self, job: Job | str, queue: str | None = None) -> None:
+        """The work of a job that is acknowledged by hand was not done: it runs again, no attempt used.
+
+        Raises: as `mark_done`.
+        """
+        await self._acknowledge(job, steering.REQUEUE, queue)
+
+    async def _acknowledge(self, job: Job | str, how: str, queue: str | None) -> None:
+        job_id, name = (job, queue) if isinstance(job, str) else (job.id, queue or job.queue)
+        opened = self.queue_named(name)
+        stored = await _stored(opened, job_id)
+        handler = self.registry.find(stored.name)
+        if handler is not None and handler.policy.ack != "manual":
+            raise JobNotInState(job_id, "acknowledged by hand", f"of handler {stored.name!r}, which does by itself")
+        if not await steering.acknowledge(opened, job_id, how):
+            raise JobNotInState(job_id, "active", await opened.state(job_id))
+
+    def _ties(self, queue: Queue, job: Job) -> Ties:
+        """All that its handler would hold for it; where that cannot be told, what its data says."""
+        handler = self.registry.find(job.name)
+        if handler is not None:
+            try:
+                payload = handler.validate_json(encoding.encode_json(job.envelope.payload))
+                return ties.of_picked_up_job(queue.keys, handler, payload, job, token="")
+            except (InvalidPayload, ValueError):
+                return ties.of_stored_job(queue.keys, job, handler)
+        return ties.of_stored_job(queue.keys, job, handler)
+
+    def _policy(self, job: Job) -> Policy:
+        handler = self.registry.find(job.name)
+        return Policy() if handler is None else handler.policy
+
+
+async def _stored(queue: Queue, job_id: str) -> Job:
+    """The job, also one that cannot be read: it may be cancelled and retried like any other. Raises: JobNotFound."""
+    try:
+        return await queue.job(job_id)
+    except MalformedJob:
+        return Job(job_id, queue.name, "", Envelope(None), JobOptions({}), 0)
+
+
+def _check_reason(reason: object) -> None:
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+        raise InvalidOption("reason", f"must be one line of 1 to {MAX_REASON} characters, not {reason!r:.100}")

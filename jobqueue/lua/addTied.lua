@@ -1,0 +1,62 @@
+--[[
+  Add a job and claim its ties in one step: a failed add evicts nobody, and a job that exists already claims nothing. A
+  job that may not run yet (its order key or its limit is taken) is added parked.
+  Around: an add script, addParentJob
+  KEYS, ARGV: those of the shipped add script, and then
+    ARGV[#ARGV] msgpack: base, jobId ("" for a new one), now, startsIn (ms), priority, keep (ms), ties
+  Returns: {1 if created else 0, job id, id of the superseded job or ""}; {-1, id of the unfinished job} where
+    duplicates are rejected; or the shipped script's negative code.
+]]
+-- include _ties
+-- include _claimLane
+local asked = cmsgpack.unpack(ARGV[#ARGV])
+local base, now, keep = asked.base, asked.now, asked.keep
+if asked.jobId ~= "" and redis.call("EXISTS", base .. asked.jobId) == 1 then
+  local id = shipped(KEYS, ARGV)
+  return type(id) == "number" and id or {0, id, ""}
+end
+local isParked = false
+for _, tie in ipairs(asked.ties) do
+  if tie.kind == "unique" then
+    local holder = redis.call("HGET", tie.key, "holder")
+    if holder and isUnfinished(base, holder) then
+      return {-1, holder}
+    end
+  elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
+    isParked = isParked or not hasRoom(tie.key, tie.max)
+  end
+end
+local id
+if isParked then
+  local function of(word)
+    return base .. word
+  end
+  local keys = {of("meta"), of("id"), of("delayed"), of("waiting-children"), of("completed"), of("events")}
+  id = addParentJob(keys, ARGV)
+else
+  id = shipped(KEYS, ARGV)
+end
+if type(id) == "number" then
+  return id
+end
+clearMarks(base, id) -- left by a job of that id which was removed
+local job = {id = id, priority = asked.priority, startsIn = asked.startsIn, ranBefore = false}
+local superseded, mayRun = "", true
+for _, tie in ipairs(asked.ties) do
+  if tie.kind == "lane" then
+    superseded = claimLane(base, tie.key, id, now, now, keep)
+  elseif tie.kind == "unique" then
+    redis.call("HSET", tie.key, "holder", id)
+    redis.call("PEXPIRE", tie.key, exact(asked.startsIn + keep))
+  elseif tie.kind == "related" then
+    redis.call("SADD", tie.key, id)
+    redis.call("PEXPIRE", tie.key, exact(math.max(redis.call("PTTL", tie.key), asked.startsIn + keep)))
+  elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
+    mayRun = mayRun and pass(base, tie, job, now, keep)
+  end
+end
+if isParked and mayRun then -- only jobs that were removed had been in its way
+  unpark(base, id, now)
+  markReady(base)
+end
+return {1, id, superseded}

@@ -1,0 +1,135 @@
+--[[
+  Decide, when a job with ties is picked up, whether it may run now, and take what it must hold. What it did not claim
+  when it was enqueued (made by a scheduler or a foreign tool, retried by hand) it claims now. A job whose order key or
+  limit is taken is parked, and the next job is claimed in its place.
+  Around: moveToActive
+  KEYS, ARGV: those of moveToActive, and then
+    ARGV[#ARGV] msgpack: base, jobId, token, now, priority, timestamp, ranBefore, keep (ms), fetch, ties
+  Returns: {"run", fence or 0}, {"superseded", id of the newer job}, {"cancelled", reason}, {"acknowledged", how},
+    {"duplicate", id of the unfinished job}, {"busy", id of the lock's holder}, {"booked", ms until its turn under the
+    rate limit}, {"parked", the answer of moveToActive} or {"lost"} where the job is not this token's.
+]]
+-- include _ties
+-- include _claimLane
+-- include _cancelReason
+local asked = cmsgpack.unpack(ARGV[#ARGV])
+local base, id, now, keep = asked.base, asked.jobId, asked.now, asked.keep
+local job = {id = id, priority = asked.priority, timestamp = asked.timestamp, startsIn = 0, ranBefore = asked.ranBefore}
+
+local function enterLane(tie)
+  local lane = redis.call("HMGET", tie.key, "holder", "rank")
+  if lane[1] == id then
+    return nil
+  end
+  if lane[1] and tonumber(lane[2] or 0) > tie.rank and isUnfinished(base, lane[1]) then
+    return lane[1]
+  end
+  claimLane(base, tie.key, id, tie.rank, now, keep)
+end
+
+local function claimUnique(tie)
+  local holder = redis.call("HGET", tie.key, "holder")
+  if holder and holder ~= id and isUnfinished(base, holder) then
+    return holder
+  end
+  redis.call("HSET", tie.key, "holder", id)
+  redis.call("PEXPIRE", tie.key, keep)
+end
+
+-- The job's own lock, left by a worker that died, is taken over. The clock is the fence's floor, so that the fence's
+-- key may expire: by then the clock has passed any number given out.
+local function acquire(tie)
+  local holder = redis.call("HGET", tie.key, "job")
+  if holder and holder ~= id then
+    return nil, holder
+  end
+  local time = redis.call("TIME")
+  local fence = math.max(time[1] * 1000000 + time[2], tonumber(redis.call("GET", tie.fence) or 0) + 1)
+  redis.call("SET", tie.fence, exact(fence), "PX", tie.fence_keep)
+  redis.call("HSET", tie.key, "job", id, "token", tie.token, "fence", exact(fence))
+  redis.call("PEXPIRE", tie.key, tie.ttl)
+  return fence
+end
+
+-- The list holds the starts of the last `max` jobs, those that are booked for later too. Returns ms until its turn.
+local function book(tie)
+  local turn = tonumber(redis.call("ZSCORE", tie.booked, id) or nil)
+  if not turn then
+    turn = now
+    if redis.call("LLEN", tie.key) >= tie.max then
+      turn = math.max(now, tonumber(redis.call("LINDEX", tie.key, tie.max - 1)) + tie.per)
+    end
+    redis.call("LPUSH", tie.key, exact(turn))
+    redis.call("LTRIM", tie.key, 0, tie.max - 1)
+    redis.call("PEXPIRE", tie.key, exact(turn - now + tie.per))
+  end
+  if turn > now then
+    redis.call("ZADD", tie.booked, exact(turn), id)
+    redis.call("ZREMRANGEBYSCORE", tie.booked, "-inf", exact(now - keep))
+    redis.call("PEXPIRE", tie.booked, exact(turn - now + keep))
+    return turn - now
+  end
+  redis.call("ZREM", tie.booked, id)
+  return 0
+end
+
+-- As the shipped moveToWaitingChildren does.
+local function park()
+  redis.call("DEL", base .. id .. ":lock")
+  redis.call("SREM", base .. "stalled", id)
+  redis.call("LREM", base .. "active", -1, id)
+  redis.call("ZADD", base .. "waiting-children", now, id)
+  redis.call("XADD", base .. "events", "*", "event", "waiting-children", "jobId", id, "prev", "active")
+  if not asked.fetch then
+    markReady(base)
+    return {}
+  end
+  return shipped(KEYS, ARGV)
+end
+
+if redis.call("GET", base .. id .. ":lock") ~= asked.token then
+  return {"lost"}
+end
+local reason = cancelReason(base .. id, base .. "job:cancel:" .. id)
+if reason then
+  return {"cancelled", reason}
+end
+local superseded, acknowledged = unpack(redis.call("MGET", base .. "job:superseded:" .. id, base .. "job:ack:" .. id))
+local fence = 0
+for _, tie in ipairs(asked.ties) do
+  if tie.kind == "lane" then
+    local by = superseded or enterLane(tie)
+    if by then
+      return {"superseded", by}
+    end
+  elseif tie.kind == "unique" then
+    local other = claimUnique(tie)
+    if other then
+      return {"duplicate", other}
+    end
+  elseif tie.kind == "related" then
+    redis.call("SADD", tie.key, id)
+    redis.call("PEXPIRE", tie.key, exact(math.max(redis.call("PTTL", tie.key), keep)))
+  elseif tie.kind == "order" or tie.kind == "limit" then
+    if not pass(base, tie, job, now, keep) then
+      return {"parked", park()}
+    end
+  elseif tie.kind == "lock" then
+    local holder
+    fence, holder = acquire(tie)
+    if holder then
+      return {"busy", holder}
+    end
+  elseif tie.kind == "rate" then
+    local wait = book(tie)
+    if wait > 0 then
+      return {"booked", wait}
+    end
+  end
+end
+if acknowledged == "requeue" then
+  redis.call("DEL", base .. "job:ack:" .. id) -- meant for a run that is gone
+elseif acknowledged then
+  return {"acknowledged", acknowledged}
+end
+return {"run", fence}

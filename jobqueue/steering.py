@@ -1,0 +1,103 @@
+"""Steering: what is done to jobs from outside of their workers. Each is one step in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, cast
+from uuid import uuid4
+
+from jobqueue.answers import checked
+from jobqueue.clock import now_ms
+from jobqueue.ending import Endings
+from jobqueue.errors import DuplicateJob, JobNotFound, JobNotInState
+from jobqueue.job import Job, Keep, Related
+from jobqueue.queue import Queue
+from jobqueue.scripts import around, own
+from jobqueue.ties import KEEP_MS, Ties, pack_ties
+from jobqueue.transitions import Claimant, Finish, Mark
+
+DONE: Final = "done "
+"""How work ended elsewhere: this and its result's JSON, or the next."""
+REQUEUE: Final = "requeue"
+
+Cancelled = Literal["cancelled", "marked", "completed", "failed", "missing"]
+"""What cancelling came to: it never runs; its worker was told; it had ended before; or there is no such job."""
+
+_CANCEL_LOCK_MS: Final = 30_000
+_NO_SUCH_JOB: Final = -1
+
+
+async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) -> Cancelled:
+    """Fail a job that has not started, or mark one that is active. Concurrency: atomic. Raises: RedisError."""
+    canceller = Claimant(f"cancel:{uuid4().hex}", "", _CANCEL_LOCK_MS)
+    fields = {"stc": "0"}
+    keys, args = Endings(queue).finishing(
+        job, Finish("failed", f"Cancelled: {reason}", keep, fields), canceller, fetch=False
+    )
+    asked = pack_ties(
+        ties,
+        base=queue.keys.base,
+        jobId=job.id,
+        token=canceller.token,
+        now=now_ms(),
+        lockMs=_CANCEL_LOCK_MS,
+        reason=reason,
+    )
+    answer: Cancelled = checked(
+        await queue.client.run(around("cancelJob", "moveToFinished"), keys, (*args, asked)), job.id
+    )
+    return answer
+
+
+async def retry_by_hand(queue: Queue, job: Job, ties: Ties) -> None:
+    """Put a failed job back to waiting, its attempts counted from the start.
+
+    Concurrency: atomic. Raises: JobNotFound; JobNotInState; DuplicateJob. Source: reprocessJob.
+    """
+    words = ("events", "failed", "wait", "meta", "active", "marker", "prioritized", "pc")
+    keys = (queue.keys.job(job.id), *queue.keys.each(words))
+    push = "RPUSH" if job.options.get("lifo") is True else "LPUSH"
+    asked = pack_ties(ties, base=queue.keys.base, jobId=job.id)
+    args = (job.id, push, "failedReason", "failed", "1", "0", asked)
+    reply = await queue.client.run(around("retryByHand", "reprocessJob"), keys, args)
+    if isinstance(reply, list):
+        raise DuplicateJob(job.name, cast(Any, reply)[1])
+    if reply == _NO_SUCH_JOB:
+        raise JobNotFound(job.id, queue.name)
+    if reply < 0:
+        raise JobNotInState(job.id, "failed", await queue.state(job.id))
+
+
+async def acknowledge(queue: Queue, job_id: str, how: str) -> bool:
+    """Tell the worker of an active job how its work ended elsewhere; False where it is not active."""
+    keys = (queue.keys.of("active"), queue.keys.acknowledged(job_id), queue.keys.signals())
+    return bool(await queue.client.run(own("acknowledge"), keys, (job_id, how, KEEP_MS)))
+
+
+async def marks(queue: Queue, job_ids: Sequence[str]) -> dict[str, tuple[Mark, ...]]:
+    """What somebody elsewhere says of the jobs; those without a mark are left out."""
+    makers = (("cancelled", queue.keys.cancelled), ("superseded", queue.keys.superseded))
+    kinds = (*makers, ("acknowledged", queue.keys.acknowledged))
+    found = iter(await queue.client.call("MGET", *(key(job_id) for job_id in job_ids for _, key in kinds)))
+    marks = {
+        job_id: tuple(Mark(cast(Any, kind), value) for kind, _ in kinds if (value := next(found)) is not None)
+        for job_id in job_ids
+    }
+    return {job_id: of_job for job_id, of_job in marks.items() if of_job}
+
+
+async def related_jobs(queue: Queue, related: Related) -> Sequence[str]:
+    """The ids of the unfinished jobs about one object; those that a foreign tool removed may be among them."""
+    return sorted(await queue.client.call("SMEMBERS", queue.keys.related(related)))
+
+
+async def repair_gates(queue: Queue, interval_ms: int, most: int) -> int:
+    """Mend order keys and limits whose holder is gone; returns how many parked jobs were let through.
+
+    No script is called where no job is parked.
+    """
+    if not await queue.client.call("EXISTS", queue.keys.parked()):
+        return 0
+    args = (queue.keys.base, now_ms(), interval_ms, most, KEEP_MS)
+    released: int = await queue.client.run(own("repairGates"), [queue.keys.parked()], args)
+    return released
