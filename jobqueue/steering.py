@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, cast
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from jobqueue.clock import now_ms
 from jobqueue.ending import Endings
 from jobqueue.errors import DuplicateJob, JobNotFound, JobNotInState
 from jobqueue.job import Job, Keep, Related
+from jobqueue.packing import pack
 from jobqueue.queue import Queue
 from jobqueue.scripts import around, own
 from jobqueue.ties import KEEP_MS, Ties, pack_ties
@@ -25,6 +26,8 @@ Cancelled = Literal["cancelled", "marked", "completed", "failed", "missing"]
 
 _CANCEL_LOCK_MS: Final = 30_000
 _NO_SUCH_JOB: Final = -1
+_GATES_AT_ONCE: Final = 500
+_JOBS_AT_ONCE: Final = 1_000
 
 
 async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) -> Cancelled:
@@ -91,13 +94,15 @@ async def related_jobs(queue: Queue, related: Related) -> Sequence[str]:
     return sorted(await queue.client.call("SMEMBERS", queue.keys.related(related)))
 
 
-async def repair_gates(queue: Queue, interval_ms: int, most: int) -> int:
-    """Mend order keys and limits whose holder is gone; returns how many parked jobs were let through.
+async def repair_gates(queue: Queue, limits: Mapping[str, int], interval_ms: int) -> int:
+    """Mend order keys and limits whose holder is gone or whose limit has changed; returns how many parked jobs were let
+    through. `limits` are those of the handlers that are known here, 0 for none.
 
     No script is called where no job is parked.
     """
     if not await queue.client.call("EXISTS", queue.keys.parked()):
         return 0
-    args = (queue.keys.base, now_ms(), interval_ms, most, KEEP_MS)
-    released: int = await queue.client.run(own("repairGates"), [queue.keys.parked()], args)
+    most = {"gates": _GATES_AT_ONCE, "jobs": _JOBS_AT_ONCE}
+    asked = {"base": queue.keys.base, "now": now_ms(), "interval": interval_ms, "keep": KEEP_MS, "limits": dict(limits)}
+    released: int = await queue.client.run(own("repairGates"), [queue.keys.parked()], [pack(asked | most)])
     return released

@@ -181,6 +181,17 @@ async def test_a_job_that_holds_its_order_key_waits_for_the_limit_alone(app: App
     assert turn.kind == "limit"
 
 
+async def test_a_holder_whose_id_is_no_text_can_be_shown(
+    app: App, inspector: Inspector, redis: Redis, prefix: str
+) -> None:
+    _, parked = [await app.enqueue_job(step, order_key="a") for _ in range(2)]
+    await redis.zrem(f"{prefix}:jobs:job:order:a", "1")
+    await redis.zadd(f"{prefix}:jobs:job:order:a", {b"\xff": 0})
+    turn = (await inspector.job("jobs", parked.job_id)).turn
+    assert turn is not None
+    assert turn.holders == ("\ufffd",)
+
+
 async def test_an_order_key_is_told_without_the_jobs_handler(app: App, settings: MakeSettings) -> None:
     _, parked = [await app.enqueue_job(step, order_key="a") for _ in range(2)]
     async with App(settings=settings()) as other:

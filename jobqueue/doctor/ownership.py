@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -36,14 +36,19 @@ class Survey:
 
 async def survey_own_keys(queue: Queue, max_scanned: int) -> Survey:
     """Every key of ours, judged. What seems lost is looked at once more, since the queue goes on meanwhile."""
-    seen, is_whole, suspects = 0, False, dict[str, None]()
+    seen, is_whole, found = 0, False, dict[str, Verdict]()
     async for batch, is_last in keys_like(queue.client, _GLOB.sub(r"\\\1", queue.keys.of("job:")) + "*", max_scanned):
         seen, is_whole = seen + len(batch), is_last
-        verdicts = await asyncio.gather(*(_judge(queue, key) for key in batch))
-        suspects.update((key, None) for key, verdict in zip(batch, verdicts, strict=True) if verdict != "owned")
-    judged = [(key, await _judge(queue, key)) for key in suspects]
-    orphans = [key for key, verdict in judged if verdict == "orphan"]
-    return Survey(seen, orphans, [key for key, verdict in judged if verdict == "unattended"], is_whole)
+        suspects = await _not_owned(queue, batch)
+        found.update(await _not_owned(queue, suspects))
+    orphans = [key for key, verdict in found.items() if verdict == "orphan"]
+    return Survey(seen, orphans, [key for key, verdict in found.items() if verdict == "unattended"], is_whole)
+
+
+async def _not_owned(queue: Queue, keys: Iterable[str]) -> dict[str, Verdict]:
+    asked = tuple(keys)
+    verdicts = await asyncio.gather(*(_judge(queue, key) for key in asked))
+    return {key: verdict for key, verdict in zip(asked, verdicts, strict=True) if verdict != "owned"}
 
 
 def check_own_keys(queue: Queue, survey: Survey, max_scanned: int) -> Check:
@@ -83,60 +88,76 @@ async def _judge(queue: Queue, key: str) -> Verdict:
             case "order" | "limit":
                 return await _judge_gate(queue, key, ttl_ms)
             case "gates":
-                return _orphan_unless(await _has_living(queue, "zset", key, str))
+                return _orphan_if(await _has_only_dead(queue, "zset", key, str))
             case _ if ttl_ms == _ENDLESS:
                 return "orphan"
             case _:
-                return _orphan_unless(await _is_owned(queue, key, kind, rest))
+                return _orphan_if(await _has_lost_its_job(queue, key, kind, rest))
     except RedisReplyError as error:
         if error.code != "WRONGTYPE":
             raise
         return "orphan"  # nothing of ours writes or ends it
 
 
-def _orphan_unless(is_owned: bool) -> Verdict:
-    return "owned" if is_owned else "orphan"
+def _orphan_if(is_orphan: bool) -> Verdict:
+    return "orphan" if is_orphan else "owned"
 
 
 async def _judge_gate(queue: Queue, key: str, ttl_ms: int) -> Verdict:
     """With parked jobs it has no time limit, but a place in the index; see lua/_gates.lua."""
-    if not await _has_living(queue, "zset", key, queue.keys.job):
+    if await _has_only_dead(queue, "zset", key, queue.keys.job):
         return "orphan"
     is_attended = ttl_ms != _ENDLESS or await queue.client.call("ZSCORE", queue.keys.parked(), key) is not None
     return "owned" if is_attended else "unattended"
 
 
-async def _is_owned(queue: Queue, key: str, kind: str, rest: str) -> bool:
-    """Whether whoever ends a key of this kind is still there; the other kinds are ended by their time limits alone."""
+# A job and what it holds end in one step. So a key that still names its job after that was seen to be gone has lost it,
+# and one that no longer does has ended in between.
+
+
+async def _has_lost_its_job(queue: Queue, key: str, kind: str, rest: str) -> bool:
+    """False for kinds that are ended by their time limit alone."""
     match kind:
         case "superseded" | "ack":
-            return await _exists(queue, rest)
+            return not await _exists(queue, queue.keys.job(rest)) and await _exists(queue, key)
         case "cancel":
-            return await _is_of_its_job(queue, key, rest)
+            return await _means_another_job(queue, key, rest)
         case "lane" | "unique":
             holder = await queue.client.call("HGET", key, "holder")
-            return holder is None or await _exists(queue, holder)
+            if holder is None or await _exists(queue, queue.keys.job(holder)):
+                return False
+            return bool(await queue.client.call("HGET", key, "holder") == holder)
         case "related":
-            return await _has_living(queue, "set", key, queue.keys.job)
+            return await _has_only_dead(queue, "set", key, queue.keys.job)
         case _:
-            return True
+            return False
 
 
-async def _exists(queue: Queue, job_id: str) -> bool:
-    return bool(await queue.client.call("EXISTS", queue.keys.job(job_id)))
+async def _exists(queue: Queue, key: str) -> bool:
+    return bool(await queue.client.call("EXISTS", key))
 
 
-async def _is_of_its_job(queue: Queue, mark: str, job_id: str) -> bool:
+async def _means_another_job(queue: Queue, mark: str, job_id: str) -> bool:
     """The mark names when its job was enqueued: one of a removed job says nothing of a later one with the same id."""
-    said, enqueued_at = await asyncio.gather(
-        queue.client.call("GET", mark), queue.client.call("HGET", queue.keys.job(job_id), "timestamp")
-    )
-    return said is None or said.partition(":")[0] == enqueued_at
+    said: str | None = await queue.client.call("GET", mark)
+    enqueued_at = await queue.client.call("HGET", queue.keys.job(job_id), "timestamp")
+    if said is None or said.partition(":")[0] == enqueued_at:
+        return False
+    return bool(await queue.client.call("GET", mark) == said)
 
 
-async def _has_living(queue: Queue, kind: Literal["set", "zset"], key: str, key_of: Callable[[str], str]) -> bool:
-    """Whether there is a key of any of the members."""
+async def _has_only_dead(queue: Queue, kind: Literal["set", "zset"], key: str, key_of: Callable[[str], str]) -> bool:
+    """Whether there is a member without a key of its own, and none with one."""
+    has_dead = False
     async for batch in members_of(queue.client, kind, key):
-        if batch and await queue.client.call("EXISTS", *map(key_of, batch)):
-            return True
-    return False
+        if batch:
+            if await queue.client.call("EXISTS", *map(key_of, batch)):
+                return False
+            has_dead = has_dead or await _has_any(queue, kind, key, batch)
+    return has_dead
+
+
+async def _has_any(queue: Queue, kind: Literal["set", "zset"], key: str, members: Iterable[str]) -> bool:
+    if kind == "set":
+        return any(await queue.client.call("SMISMEMBER", key, *members))
+    return any(score is not None for score in await queue.client.call("ZMSCORE", key, *members))

@@ -235,7 +235,8 @@ class Inspector:
             job = wire.decode_job(queue.name, job_id, fields)
         except MalformedJob:
             return None  # it is shown as what it is; nobody can tell what it waits for
-        return await turn_of(queue, job, self._app.registry.find(job.name))
+        turn = await turn_of(queue, job, self._app.registry.find(job.name))
+        return None if turn is None else replace(turn, holders=tuple(map(_clean, turn.holders)))
 
     async def _creator(self, queue: Queue, job: Job | None) -> str | None:
         """Whoever is named as the creator need not be a job, nor one of this queue."""

@@ -1,29 +1,41 @@
 --[[
-  Mend gates whose holder is gone without giving them back: removed, or ended by a worker that does not know them. Of the
-  gates with parked jobs those that were looked at longest ago, each at most once in an interval, whoever asks.
+  Mend gates whose holder is gone without giving them back: removed, or ended by a worker that does not know them; and
+  gates whose limit has changed, or is no more. Of the gates with parked jobs those that were looked at longest ago, each
+  at most once in an interval, whoever asks.
   KEYS[1] index of gates with parked jobs (zset: gate, epoch ms of its last repair)
-  ARGV[1] key base of the queue
-  ARGV[2] now, epoch ms
-  ARGV[3] interval, ms
-  ARGV[4] most gates to look at
-  ARGV[5] ms that a gate without parked jobs is kept
+  ARGV[1] msgpack: base, now, interval (ms), gates (most to look at), jobs (most to let through where no limit is left),
+    keep (ms that a gate without parked jobs stays), limits (handler -> its limit, 0 for none)
   Returns: how many parked jobs were let through.
 ]]
 -- include _gates
-local base, now, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[5])
-local released = 0
-local gates = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - tonumber(ARGV[3]), "LIMIT", 0, ARGV[4])
-for _, gate in ipairs(gates) do
+local asked = cmsgpack.unpack(ARGV[1])
+local base, now, keep = asked.base, asked.now, asked.keep
+
+-- The limit of a gate by its key, `{base}job:limit:{handler}[:{partition}]`; nil where nobody here knows it.
+local function limitOf(gate)
+  local handler = string.match(string.sub(gate, #base + 1), "^job:limit:([^:]*)")
+  return handler and asked.limits[handler]
+end
+
+local function isHeldInVain(gate, id)
+  -- under a limit a job that waits for its next try (as a Node worker leaves it) holds nothing
   local isLimit = string.sub(gate, #base + 1, #base + 10) == "job:limit:"
+  return not isUnfinished(base, id) or (isLimit and redis.call("ZSCORE", base .. "delayed", id))
+end
+
+local released = 0
+local gates = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - asked.interval, "LIMIT", 0, asked.gates)
+for _, gate in ipairs(gates) do
   local holding = redis.call("ZRANGEBYSCORE", gate, 0, 0)
+  local limit = limitOf(gate)
   for _, id in ipairs(holding) do
-    -- under a limit a job that waits for its next try (as a Node worker leaves it) holds nothing
-    if not isUnfinished(base, id) or (isLimit and redis.call("ZSCORE", base .. "delayed", id)) then
+    if limit == 0 or isHeldInVain(gate, id) then
       redis.call("ZREM", gate, id)
     end
   end
   redis.call("ZADD", KEYS[1], now, gate)
-  released = released + release(base, gate, math.max(#holding, 1), now, keep)
+  local max = limit == 0 and asked.jobs or limit or math.max(#holding, 1)
+  released = released + release(base, gate, max, now, keep)
 end
 if released > 0 then
   markReady(base)

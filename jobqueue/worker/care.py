@@ -8,11 +8,12 @@ may still be the one that kills. An innocent job can then not be blamed a third 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from jobqueue.job import Job
 from jobqueue.policy import Policy
-from jobqueue.worker.active import ActiveJobs
+from jobqueue.worker.execution import Execution
 
 CARE_MS: Final = 30_000
 CARE_WAIT_MS: Final = 250
@@ -23,7 +24,7 @@ YOUNG_S: Final = 5.0
 class Care:
     """One for each queue that a worker serves."""
 
-    def __init__(self, active: ActiveJobs) -> None:
+    def __init__(self, active: Iterable[Execution]) -> None:
         self._active = active
         self._until_s = 0.0
 

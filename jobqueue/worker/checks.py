@@ -20,7 +20,6 @@ _log = logging.getLogger("jobqueue.worker")
 VERSION_CHECK_S: Final = 30.0
 REPAIR_S: Final = 2.0
 _REPAIR_MS: Final = 1_500
-_REPAIRED_AT_ONCE: Final = 500
 
 
 class StalledCheck(Periodic):
@@ -50,16 +49,18 @@ class StalledCheck(Periodic):
 
 
 class GateRepair(Periodic):
-    """Lets parked jobs through whose order key or limit is held by a job that is gone: removed by hand, or ended by a
-    worker that knows nothing of it.
+    """Lets parked jobs through whose order key or limit is held by a job that is gone (removed by hand, or ended by a
+    worker that knows nothing of it), or whose limit was raised or taken away.
     """
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, registry: Registry) -> None:
         super().__init__()
         self._queue = queue
+        self._registry = registry
 
     async def tick(self) -> float:
-        await steering.repair_gates(self._queue, _REPAIR_MS, _REPAIRED_AT_ONCE)
+        limits = {one.name: one.policy.concurrency.max if one.policy.concurrency else 0 for one in self._registry}
+        await steering.repair_gates(self._queue, limits, _REPAIR_MS)
         return REPAIR_S
 
 

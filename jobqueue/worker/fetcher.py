@@ -195,7 +195,9 @@ class Fetcher:
         """Claim one job, once none is at work that might be the one that kills."""
         if not self._care.may_begin():
             await self._sleep(_CARE_STEP_S)
-        elif not await self._claim_for(self._idle.popleft()) and not self._stopping:
+        elif await self._claim_for(self._idle.popleft()):
+            await asyncio.sleep(0)  # from now on the job is among the active ones
+        elif not self._stopping:
             await self._work_to_do()
         return 1
 

@@ -69,7 +69,7 @@ def _background(app: App, queue: Queue, fetcher: Fetcher, executor: Executor, sh
     return (
         StalledCheck(queue, shared.reporter, fetcher.wake, app.registry, interval_ms=app.settings.worker_stalled_ms),
         VersionCheck(queue, fetcher.hold),
-        GateRepair(queue),
+        GateRepair(queue, app.registry),
         MarkPoll(queue, executor.active),
         MarkPush(queue, executor.active, executor.care, lambda on_push: app.new_client(on_push=on_push)),
     )

@@ -255,3 +255,42 @@ async def test_a_promoted_job_does_not_break_the_rate(settings: MakeSettings) ->
 
 async def is_delayed(app: App, job_id: str) -> bool:
     return await app.queue().state(job_id) == "delayed"
+
+
+# A limit that changes
+
+
+async def test_jobs_that_are_parked_before_a_limit_that_is_no_more_run(settings: MakeSettings) -> None:
+    """Whoever ended them under the limit would have let the next ones go; now nobody does."""
+
+    @make_job(name="call", concurrency=1)
+    async def limited(ctx: JobContext, payload: int) -> int:
+        return payload
+
+    @make_job(name="call")
+    async def unlimited(ctx: JobContext, payload: int) -> int:
+        return payload
+
+    async with App(Registry([limited]), settings()) as app:
+        await app.enqueue_jobs([(limited, number) for number in range(200)])
+    async with App(Registry([unlimited]), settings()) as app, serving(app):
+        await eventually(lambda: all_have_ended(app, 200))
+
+
+async def test_a_raised_limit_lets_more_parked_jobs_go_though_none_ends(settings: MakeSettings) -> None:
+    gate, inside = Gate(), list[int]()
+
+    async def call(ctx: JobContext, payload: int) -> None:
+        inside.append(payload)
+        await gate.wait()
+
+    async with App(Registry([make_job(call, concurrency=1)]), settings()) as app:
+        await app.enqueue_jobs([("call", number) for number in range(5)])
+    async with App(Registry([make_job(call, concurrency=3)]), settings()) as app, serving(app):
+        await eventually(lambda: len(inside) == 3)
+        gate.opened.set()
+        await eventually(lambda: all_have_ended(app, 5))
+
+
+async def all_have_ended(app: App, jobs: int) -> bool:
+    return bool(await app.client.call("ZCARD", app.queue().keys.of("completed")) == jobs)

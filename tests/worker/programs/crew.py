@@ -69,6 +69,14 @@ async def crash(ctx: JobContext) -> None:
     os._exit(7)
 
 
+@make_job(name="steady", attempts=1, max_claims=2)
+async def steady(ctx: JobContext) -> None:
+    """Take a while, each time."""
+    write("start", ctx)
+    await asyncio.sleep(0.2)  # the work
+    write("end", ctx)
+
+
 @make_job(name="hang", attempts=1, grace_ms=100)
 def hang(ctx: JobContext) -> None:
     """A thread that nothing can stop."""
@@ -76,7 +84,7 @@ def hang(ctx: JobContext) -> None:
     time.sleep(600)  # the subject: longer than any test
 
 
-HANDLERS = (work, linger, crash, hang)
+HANDLERS = (work, linger, crash, steady, hang)
 
 
 async def main() -> None:
