@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Final, assert_never
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from board.render import Renderer
 from board.serialize import Json
 from jobqueue.errors import (
     DatabaseUnavailable,
+    DuplicateJob,
     InvalidOption,
     InvalidPayload,
     JobNotFound,
@@ -39,13 +40,18 @@ _OF_STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What went wrong. Shape: `error` is a word for programs; `field_errors` maps a dotted path to its fault."""
+    """What went wrong.
+
+    Shape: `error` is a word for programs; `field_errors` maps a dotted path to its fault; `job_id` is the job that
+    stands in the way.
+    """
 
     status: int
     error: str
     message: str
     field_errors: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    job_id: str | None = None
 
 
 class Refused(Exception):
@@ -89,10 +95,8 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return Problem(400, "invalid", str(error), {error.field: error.problem})
         case JobNotFound():
             return Problem(404, "not_found", str(error))
-        case JobNotInState():
-            return Problem(409, f"job_is_{error.actual.replace('-', '_')}", str(error))
-        case QueueVersionError():
-            return Problem(409, "queue_version", str(error))
+        case JobNotInState() | DuplicateJob() | QueueVersionError():
+            return _conflict(error)
         case OutcomeUnknown():
             return Problem(503, "outcome_unknown", str(error))
         case RedisUnavailable() | DatabaseUnavailable():
@@ -101,6 +105,18 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return Problem(503, "unavailable", f"Redis cannot serve this now: {error}")
         case _:
             return UNEXPECTED
+
+
+def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError) -> Problem:
+    match error:
+        case JobNotInState():
+            return Problem(409, f"job_is_{error.actual.replace('-', '_')}", str(error))
+        case DuplicateJob():
+            return Problem(409, "duplicate", str(error), job_id=error.job_id)
+        case QueueVersionError():
+            return Problem(409, "queue_version", str(error))
+        case _:
+            assert_never(error)
 
 
 def request_id(scope: Scope) -> str:
@@ -125,6 +141,8 @@ class Errors:
         body: dict[str, object] = {"error": problem.error, "message": problem.message}
         if problem.field_errors:
             body["fieldErrors"] = dict(problem.field_errors)
+        if problem.job_id is not None:
+            body["jobId"] = problem.job_id
         return Json(body | {"requestId": request_id(scope)}, problem.status, headers)
 
     def handle(self, request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from board.errors import Problem, Refused
 from board.paths import Links, segment
 from board.render import Renderer
-from jobqueue.inspector import MAX_LIMIT, MAX_OFFSET, STATES, Inspector
+from jobqueue.inspector import MAX_LIMIT, MAX_LOOKED_AT, MAX_OFFSET, STATES, Inspector
 from jobqueue.job import State
 
 FORM: Final = "application/x-www-form-urlencoded"
@@ -55,9 +55,17 @@ class _Pages:
             raise HTTPException(404)
         offset = _number(request, "offset", 0, least=0, most=MAX_OFFSET)
         limit = _number(request, "limit", PAGE_SIZE, least=1, most=MAX_LIMIT)
-        found = await self.inspector.jobs(queue, state, offset, limit)
-        view = await self.inspector.queue(queue)
-        context = {"queue": view, "state": state, "states": SHOWN_STATES, "found": found, "page_size": PAGE_SIZE}
+        cancelled = _cancelled(request) if state == "failed" else None
+        found = await self.inspector.jobs(queue, state, offset, limit, cancelled=cancelled)
+        context = {
+            "queue": await self.inspector.queue(queue),
+            "state": state,
+            "states": SHOWN_STATES,
+            "cancelled": cancelled,
+            "found": found,
+            "page_size": PAGE_SIZE,
+            "most_looked_at": MAX_LOOKED_AT,
+        }
         return self.renderer.page("jobs.html", self._links(request), context)
 
     async def job(self, request: Request) -> Response:
@@ -80,6 +88,11 @@ def _check_form(request: Request) -> None:
     given = request.headers.get("content-type", FORM)
     if given.partition(";")[0].strip().lower() != FORM:
         raise Refused(Problem(400, "invalid", f"content-type must be {FORM}, not {given!r:.100}"))
+
+
+def _cancelled(request: Request) -> bool | None:
+    """Which failed jobs are asked for; None for all, as where the query says neither."""
+    return {"true": True, "false": False}.get(request.query_params.get("cancelled", ""))
 
 
 def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:

@@ -71,9 +71,12 @@ class Links:
     def static(self, name: str) -> str:
         return f"{self.base}/static/{name}"
 
-    def state(self, queue: str, state: str, offset: int = 0, limit: int | None = None) -> str | None:
+    def state(
+        self, queue: str, state: str, offset: int = 0, limit: int | None = None, cancelled: bool | None = None
+    ) -> str | None:
         address = self._under_queue(queue, state)
-        wanted = {"offset": offset or None, "limit": limit}
+        kind = None if cancelled is None else str(cancelled).lower()
+        wanted = {"cancelled": kind, "offset": offset or None, "limit": limit}
         query = "&".join(f"{name}={value}" for name, value in wanted.items() if value is not None)
         return f"{address}?{query}" if address and query else address
 

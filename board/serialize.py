@@ -9,9 +9,9 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from jobqueue.handler import Handler
-from jobqueue.inspector import JobView
-from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep
-from jobqueue.policy import Policy
+from jobqueue.inspector import JobView, Turn
+from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep, Related
+from jobqueue.policy import Limit, Policy, RateLimit
 
 
 class Json(Response):
@@ -41,7 +41,8 @@ def job_json(view: JobView) -> dict[str, Any]:
         fields |= {"name": view.raw.get("name"), "problem": view.problem, "raw": dict(view.raw)}
     else:
         fields |= _readable_job_json(view.job)
-    return fields | {"runAt": view.run_at_ms, "logs": list(view.logs), "logCount": view.log_count}
+    fields |= {"cancelled": view.cancelled, "waitsFor": _turn_json(view.turn), "runAt": view.run_at_ms}
+    return fields | {"logs": list(view.logs), "logCount": view.log_count}
 
 
 def _readable_job_json(job: Job) -> dict[str, Any]:
@@ -58,12 +59,26 @@ def _readable_job_json(job: Job) -> dict[str, Any]:
         "progress": job.progress,
         "createdBy": job.envelope.created_by,
         "dedupeKey": job.envelope.dedupe_key,
+        "orderKey": job.envelope.order_key,
+        "related": _related_json(job.envelope.related),
         "timeoutMs": job.envelope.timeout_ms,
+        "expiresAt": job.envelope.expires_at_ms,
         "processedBy": job.processed_by,
         "enqueuedAt": job.enqueued_at_ms,
         "processedAt": job.processed_at_ms,
         "finishedAt": job.finished_at_ms,
     }
+
+
+def _related_json(related: Related | None) -> dict[str, str] | None:
+    return None if related is None else {"type": related.type, "id": related.id}
+
+
+def _turn_json(turn: Turn | None) -> dict[str, Any] | None:
+    if turn is None:
+        return None
+    kind = "orderKey" if turn.kind == "order key" else turn.kind
+    return {"kind": kind, "name": turn.name, "holders": list(turn.holders), "holderCount": turn.holder_count}
 
 
 def handler_json(handler: Handler[Any], default_queue: str) -> dict[str, Any]:
@@ -84,6 +99,12 @@ def _policy_json(policy: Policy, default_queue: str) -> dict[str, Any]:
         "graceMs": policy.grace_ms,
         "firstDelayMs": policy.first_delay_ms,
         "priority": policy.priority,
+        "duplicates": policy.duplicates,
+        "ordered": policy.ordered,
+        "concurrency": _limit_json(policy.concurrency),
+        "rateLimit": _rate_limit_json(policy.rate_limit),
+        "ack": policy.ack,
+        "runIn": policy.run_in,
         "keepCompleted": _keep_json(policy.keep_completed),
         "keepFailed": _keep_json(policy.keep_failed),
         "keepLogs": policy.keep_logs,
@@ -96,6 +117,14 @@ def _backoff_json(backoff: Backoff | BackoffFunction) -> dict[str, Any]:
     if not isinstance(backoff, Backoff):
         return {"type": "function", "delayMs": None, "jitter": None}
     return {"type": backoff.kind, "delayMs": backoff.delay_ms, "jitter": backoff.jitter}
+
+
+def _limit_json(limit: Limit | None) -> dict[str, Any] | None:
+    return None if limit is None else {"max": limit.max, "partitioned": limit.by is not None}
+
+
+def _rate_limit_json(limit: RateLimit | None) -> dict[str, int] | None:
+    return None if limit is None else {"max": limit.max, "perMs": limit.per_ms}
 
 
 def _keep_json(keep: Keep) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal, assert_never
 from jobqueue import encoding, steering, ties
 from jobqueue.errors import (
     InvalidOption,
-    InvalidPayload,
     JobActive,
     JobFinished,
     JobNotFound,
@@ -123,15 +122,7 @@ class Control:
             raise JobNotInState(job_id, "active", await opened.state(job_id))
 
     def _ties(self, queue: Queue, job: Job) -> Ties:
-        """All that its handler would hold for it; where that cannot be told, what its data says."""
-        handler = self.registry.find(job.name)
-        if handler is not None:
-            try:
-                payload = handler.validate_json(encoding.encode_json(job.envelope.payload))
-                return ties.of_picked_up_job(queue.keys, handler, payload, job, token="")
-            except (InvalidPayload, ValueError):
-                return ties.of_stored_job(queue.keys, job, handler)
-        return ties.of_stored_job(queue.keys, job, handler)
+        return ties.of_any_job(queue.keys, job, self.registry.find(job.name))
 
     def _policy(self, job: Job) -> Policy:
         handler = self.registry.find(job.name)

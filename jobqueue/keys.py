@@ -72,7 +72,7 @@ class QueueKeys:
         return f"{self.base}job:cancel:{job_id}"
 
     def acknowledged(self, job_id: str) -> str:
-        """string: how the job's work ended elsewhere, `done` and its result's JSON, or `requeue`. Ends with the try."""
+        """string: as `cancelled`, how its work ended: `done` and the result's JSON, or `requeue`. Ends with the try."""
         return f"{self.base}job:ack:{job_id}"
 
     def lane(self, handler: str, dedupe_key: str) -> str:

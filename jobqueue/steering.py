@@ -73,7 +73,7 @@ async def retry_by_hand(queue: Queue, job: Job, ties: Ties) -> None:
 
 async def acknowledge(queue: Queue, job_id: str, how: str) -> bool:
     """Tell the worker of an active job how its work ended elsewhere; False where it is not active."""
-    keys = (queue.keys.of("active"), queue.keys.acknowledged(job_id), queue.keys.signals())
+    keys = (queue.keys.of("active"), queue.keys.acknowledged(job_id), queue.keys.signals(), queue.keys.job(job_id))
     return bool(await queue.client.run(own("acknowledge"), keys, (job_id, how, KEEP_MS)))
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from jobqueue import encoding
+from jobqueue.errors import InvalidPayload
 from jobqueue.handler import Handler, Singleton, Superseding
 from jobqueue.job import Envelope, Job, Related
 from jobqueue.keys import QueueKeys
@@ -149,8 +151,21 @@ def of_picked_up_job(keys: QueueKeys, handler: Handler[Any], payload: Any, job: 
     return tuple(ties)
 
 
+def of_any_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
+    """All that a job may hold, for whoever ends it without running it; where its payload cannot be read, what its data
+    tells of.
+    """
+    if handler is not None:
+        try:
+            payload = handler.validate_json(encoding.encode_json(job.envelope.payload))
+            return of_picked_up_job(keys, handler, payload, job, token="")
+        except (InvalidPayload, ValueError):
+            return of_stored_job(keys, job, handler)
+    return of_stored_job(keys, job, handler)
+
+
 def of_stored_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
-    """The ties that a job's data tells of, for whoever cannot or need not read its payload."""
+    """The ties that a job's data tells of."""
     envelope = job.envelope
     ties: list[Tie] = []
     if envelope.dedupe_key is not None and (handler is None or isinstance(handler.pattern, Superseding)):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
 
-from jobqueue import encoding, ties
-from jobqueue.errors import InvalidPayload
+from jobqueue import ties
 from jobqueue.handler import Handler
 from jobqueue.inspector.views import Turn
 from jobqueue.job import Job
 from jobqueue.keys import QueueKeys
 from jobqueue.queue import Queue
-from jobqueue.ties import LimitTie, OrderTie, Ties
+from jobqueue.ties import LimitTie, OrderTie
 
 MAX_HOLDERS: Final = 3
 _HOLDER = 0
@@ -45,14 +44,4 @@ async def _turn(queue: Queue, tie: OrderTie | LimitTie) -> Turn:
 
 
 def _gates_of(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> list[OrderTie | LimitTie]:
-    return [tie for tie in _ties_of(keys, job, handler) if isinstance(tie, OrderTie | LimitTie)]
-
-
-def _ties_of(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
-    if handler is None:
-        return ties.of_stored_job(keys, job, handler)
-    try:
-        payload = handler.validate_json(encoding.encode_json(job.envelope.payload))
-        return ties.of_picked_up_job(keys, handler, payload, job, token="")
-    except (InvalidPayload, ValueError):
-        return ties.of_stored_job(keys, job, handler)
+    return [tie for tie in ties.of_any_job(keys, job, handler) if isinstance(tie, OrderTie | LimitTie)]

@@ -66,7 +66,7 @@ local function release(base, gate, max, now, keep, own)
     elseif id == own then
       redis.call("ZADD", gate, 0, id)
       room = room - 1
-    elseif redis.call("ZSCORE", base .. "waiting-children", id) then
+    elseif redis.call("ZSCORE", base .. "waiting-children", id) and isUnfinished(base, id) then
       redis.call("ZADD", gate, 0, id)
       unpark(base, id, now)
       released, room = released + 1, room - 1

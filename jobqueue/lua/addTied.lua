@@ -52,6 +52,7 @@ for _, tie in ipairs(asked.ties) do
     redis.call("SADD", tie.key, id)
     redis.call("PEXPIRE", tie.key, exact(math.max(redis.call("PTTL", tie.key), asked.startsIn + keep)))
   elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
+    redis.call("ZREM", tie.key, id) -- left by a job of that id which was removed
     mayRun = mayRun and pass(base, tie, job, now, keep)
   end
 end

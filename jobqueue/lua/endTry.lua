@@ -10,15 +10,15 @@
   Returns: {"cancelled", reason}, {"superseded", id of the newer job} or {"childless", ""} (it waits for children, and has
     none that is unfinished) where nothing was done because of that, else the shipped script's answer.
 ]]
--- include _cancelReason
+-- include _saidOf
 if ARGV[#ARGV] == "" then
-  local reason = cancelReason(KEYS[12], KEYS[#KEYS])
+  local reason = saidOf(KEYS[12], KEYS[#KEYS])
   return reason and {"cancelled", reason} or shipped(KEYS, ARGV)
 end
 -- include _ties
 local asked = cmsgpack.unpack(ARGV[#ARGV])
 if not asked.heeded then
-  local reason = cancelReason(asked.base .. asked.jobId, KEYS[#KEYS])
+  local reason = saidOf(asked.base .. asked.jobId, KEYS[#KEYS])
   if reason then
     return {"cancelled", reason}
   end

@@ -11,7 +11,7 @@
 ]]
 -- include _ties
 -- include _claimLane
--- include _cancelReason
+-- include _saidOf
 local asked = cmsgpack.unpack(ARGV[#ARGV])
 local base, id, now, keep = asked.base, asked.jobId, asked.now, asked.keep
 local job = {id = id, priority = asked.priority, timestamp = asked.timestamp, startsIn = 0, ranBefore = asked.ranBefore}
@@ -79,6 +79,7 @@ local function park()
   redis.call("SREM", base .. "stalled", id)
   redis.call("LREM", base .. "active", -1, id)
   redis.call("ZADD", base .. "waiting-children", now, id)
+  redis.call("HSET", base .. id, "delay", 0) -- it was due, whatever its hash still says
   redis.call("XADD", base .. "events", "*", "event", "waiting-children", "jobId", id, "prev", "active")
   if not asked.fetch then
     markReady(base)
@@ -90,11 +91,11 @@ end
 if redis.call("GET", base .. id .. ":lock") ~= asked.token then
   return {"lost"}
 end
-local reason = cancelReason(base .. id, base .. "job:cancel:" .. id)
+local reason = saidOf(base .. id, base .. "job:cancel:" .. id)
 if reason then
   return {"cancelled", reason}
 end
-local superseded, acknowledged = unpack(redis.call("MGET", base .. "job:superseded:" .. id, base .. "job:ack:" .. id))
+local superseded = redis.call("GET", base .. "job:superseded:" .. id)
 local fence = 0
 for _, tie in ipairs(asked.ties) do
   if tie.kind == "lane" then
@@ -120,16 +121,17 @@ for _, tie in ipairs(asked.ties) do
     if holder then
       return {"busy", holder}
     end
+  elseif tie.kind == "ack" then
+    local how = saidOf(base .. id, tie.key)
+    if how and how ~= "requeue" then
+      return {"acknowledged", how}
+    end
+    redis.call("DEL", tie.key) -- meant for a run that is gone, or a former job of this id
   elseif tie.kind == "rate" then
     local wait = book(tie)
     if wait > 0 then
       return {"booked", wait}
     end
   end
-end
-if acknowledged == "requeue" then
-  redis.call("DEL", base .. "job:ack:" .. id) -- meant for a run that is gone
-elseif acknowledged then
-  return {"acknowledged", acknowledged}
 end
 return {"run", fence}

@@ -99,19 +99,18 @@ class Execution:
 
     def heed(self, mark: Mark) -> None:
         """What somebody elsewhere says of the job reaches its run."""
-        match mark.kind:
-            case "superseded":
-                self.stop(AbortReason("superseded", f"superseded by job {mark.value}", mark.value))
-            case "cancelled":
-                enqueued_at, _, reason = mark.value.partition(":")
-                if enqueued_at == str(self.job.enqueued_at_ms):  # else it is of a former job of that id
-                    self.stop(AbortReason("cancelled", reason))
-            case "acknowledged":
-                self._how = mark.value
-                if self._told is not None:
-                    self._told.set()
-            case "childless":
-                return
+        if mark.kind == "superseded":
+            self.stop(AbortReason("superseded", f"superseded by job {mark.value}", mark.value))
+            return
+        enqueued_at, _, said = mark.value.partition(":")
+        if enqueued_at != str(self.job.enqueued_at_ms):
+            return  # it is of a former job of that id
+        if mark.kind == "cancelled":
+            self.stop(AbortReason("cancelled", said))
+        elif mark.kind == "acknowledged":
+            self._how = said
+            if self._told is not None:
+                self._told.set()
 
     async def acknowledged(self) -> str | None:
         """The handler is done, the work goes on elsewhere: wait until it is told how that ended.

@@ -114,6 +114,7 @@ class Executor:
                 await until_answered(partial(schedulers.advance, self._queue, job), self._shared.reporter.redis_lost)
             admitted = self._admit(execution, fetched)
             if not isinstance(admitted, Admitted):
+                execution.ties = ties.of_any_job(self._queue.keys, job, self._shared.registry.find(job.name))
                 return admitted
             execution.ties = admitted.ties
             if not self.care.may_run_last_claim(job, execution.policy):

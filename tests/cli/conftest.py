@@ -33,6 +33,11 @@ async def order(ctx: JobContext, payload: Order) -> str:
     return f"sent {payload.number}"
 
 
+@make_job(duplicates="reject")
+async def charge(ctx: JobContext) -> None:
+    pass
+
+
 @make_job(attempts=1)
 async def refuse(ctx: JobContext) -> None:
     raise RuntimeError("out of stock")
@@ -67,7 +72,7 @@ async def threaded(ctx: JobContext) -> None:
     await asyncio.to_thread(time.sleep, 600)
 
 
-registry = Registry([order, refuse, slow, stubborn, deaf, threaded])
+registry = Registry([order, charge, refuse, slow, stubborn, deaf, threaded])
 '''
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from redis.asyncio import Redis
 
 from handlers.migrations import FOLDER
@@ -70,34 +69,6 @@ async def test_data_of_bullmq_5_is_an_error(settings: MakeSettings, redis: Redis
     assert "5.34.0" in check.detail
 
 
-@pytest.mark.parametrize(
-    ("key", "fields"),
-    [
-        ("job:superseded:gone", None),
-        ("job:lane:sync:r1", ["holder", "gone", "rank", "1"]),
-        ("job:lock:endless", ["job", "1", "token", "t"]),
-    ],
-)
-async def test_a_key_of_ours_without_an_owner_is_a_warning(
-    settings: MakeSettings, redis: Redis, prefix: str, key: str, fields: list[str] | None
-) -> None:
-    # given
-    whole = f"{prefix}:jobs:{key}"
-    if fields is None:
-        await redis.set(whole, "newer", px=60_000)
-    else:
-        await redis.hset(whole, items=[*fields])
-        if "lane" in key:
-            await redis.pexpire(whole, 60_000)
-
-    # when
-    check = (await checks_of(settings))["own keys of jobs"]
-
-    # then
-    assert check.status == "warning"
-    assert whole in check.detail
-
-
 async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(settings: MakeSettings, own_redis: RedisServer) -> None:
     # given more keys than are looked at
     async with own_redis.client() as redis:
@@ -114,19 +85,6 @@ async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(settings: MakeSe
     assert (whole.status, part.status) == ("ok", "ok")
     assert "Redis holds more" not in whole.detail
     assert "found among 1000 keys; Redis holds more" in part.detail
-
-
-async def test_keys_that_have_an_owner_are_in_order(settings: MakeSettings, redis: Redis, prefix: str) -> None:
-    # given
-    await redis.hset(f"{prefix}:jobs:7", "name", "sync")
-    await redis.hset(f"{prefix}:jobs:job:lane:sync:r1", "holder", "7")
-    await redis.pexpire(f"{prefix}:jobs:job:lane:sync:r1", 60_000)
-
-    # when
-    check = (await checks_of(settings))["own keys of jobs"]
-
-    # then
-    assert check.status == "ok"
 
 
 async def test_looking_at_a_database_does_not_make_it(settings: MakeSettings, tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_a_second_job_of_one_id_is_said_not_to_be_stored(terminal: Terminal) -> 
         (("refuse", "--backoff-ms", "-1"), "backoff_ms: must be 0 or more, not -1"),
         (("refuse", "--job-id", "1234"), "job_id"),
         (("refuse", "--queue", "a:b"), "queue"),
+        (("refuse", "--order-key", "a\tb"), "order_key"),
+        (("refuse", "--related", "order"), "related: must be TYPE:ID, like order:7, not 'order'"),
+        (("refuse", "--related", ":7"), "related"),
+        (("refuse", "--related", "order:"), "related"),
+        (("refuse", "--created-by", ""), "created_by"),
+        (("refuse", "--expires-in-ms", "0"), "expires_in_ms"),
     ],
 )
 async def test_bad_input_is_named_before_anything_is_written(

@@ -12,6 +12,7 @@ COMMANDS = (
     ("serve",),
     ("enqueue",),
     ("jobs", "show"),
+    ("jobs", "cancel"),
     ("db", "upgrade"),
     ("webhook", "add"),
     ("webhook", "list"),

@@ -152,3 +152,16 @@ async def test_a_worker_that_stops_gives_an_unacknowledged_job_back(settings: Ma
         async with serving(app):
             await eventually(lambda: bool(handed.jobs))
         assert await app.queue().state(job.job_id) == "waiting"
+
+
+async def test_what_was_said_of_a_former_job_of_that_id_completes_nobody(settings: MakeSettings) -> None:
+    """Node's `obliterate` begins the ids of a queue at 1 again, and knows nothing of our marks."""
+
+    @make_job(ack="manual")
+    async def hand_over(ctx: JobContext) -> None:
+        await app.mark_done(ctx.job, "this one's")
+
+    async with working(settings(), hand_over) as app:
+        await app.client.call("SET", app.queue().keys.acknowledged("1"), '12345:done "a former one\'s"')
+
+        assert await (await app.enqueue_job(hand_over)).wait(WAIT_S) == "this one's"

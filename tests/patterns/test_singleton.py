@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, InvalidPayload, JobContext, Registry, fixed, make_singleton_job
+from jobqueue import App, InvalidPayload, JobContext, JobFailed, Registry, fixed, make_singleton_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, keys_of, leave_lock, own_keys, serving, working
 from tests.support.eventually import eventually
@@ -257,6 +257,26 @@ async def test_a_redelivered_job_takes_over_the_lock_that_its_dead_worker_left(
             assert await job.wait(WAIT_S) == "cleaned"
 
     assert await own_keys(redis, prefix) == {"job:fence:clean"}
+
+
+async def test_a_quarantined_singleton_gives_its_lock_back(settings: MakeSettings, redis: Redis, prefix: str) -> None:
+    """It was failed before it was asked about its lock, which stayed with it: the next job of that identity came five
+    minutes later.
+    """
+
+    @make_singleton_job
+    async def clean(ctx: JobContext) -> str:
+        return "cleaned"
+
+    async with App(Registry([clean]), settings()) as app:
+        deadly = await app.enqueue_job(clean)
+        await redis.hset(f"{prefix}:jobs:{deadly.job_id}", "stc", "3")
+        await leave_lock(redis, prefix, deadly.job_id)
+        async with serving(app):
+            with pytest.raises(JobFailed, match="quarantined"):
+                await deadly.wait(WAIT_S)
+
+            assert await (await app.enqueue_job(clean)).wait(WAIT_S) == "cleaned"
 
 
 async def test_another_job_does_not_take_over_the_lock_that_a_dead_worker_left(
