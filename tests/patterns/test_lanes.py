@@ -95,7 +95,7 @@ async def test_custom_job_ids_supersede_each_other(settings: MakeSettings, redis
     assert await own_keys(redis, prefix) == set()
 
 
-async def test_the_dedupe_key_travels_with_the_job(settings: MakeSettings) -> None:
+async def test_each_job_has_an_id_of_its_own_and_its_dedupe_key_travels_in_its_data(settings: MakeSettings) -> None:
     async with App(Registry([sync]), settings()) as app:
         enqueued = await app.enqueue_job(sync, "r1")
 
@@ -261,6 +261,45 @@ async def test_a_schedulers_job_supersedes_an_older_run_when_it_is_picked_up(set
         await eventually(lambda: has_ended(app, result["by"]))
         assert result["by"].startswith("repeat:nightly:")
         assert scheduled.startswith("repeat:nightly:")
+
+
+async def test_a_trigger_claims_like_an_ad_hoc_job(settings: MakeSettings) -> None:
+    gate = Gate()
+
+    @make_superseding_job(name="sync", dedupe_key=by_payload)
+    async def held(ctx: JobContext, payload: str) -> str:
+        if ctx.job.envelope.type == "adhoc":
+            gate.reached.set()
+            await ctx.signal.wait()
+        return "triggered"
+
+    async with working(settings(), held) as app:
+        holder = await app.enqueue_job(held, "r1")
+        await gate.reached.wait()
+        trigger = await add_foreign(app, "sync", '{"type":"cronTrigger","payload":"r1","id":"row-1"}', {})
+
+        assert await holder.wait(WAIT_S) == {"superseded": True, "by": trigger}
+        await eventually(lambda: has_ended(app, trigger))
+        assert (await app.queue().job(trigger)).result == "triggered"
+
+
+async def test_a_lane_outlives_the_backoff_of_its_holder(settings: MakeSettings, redis: Redis, prefix: str) -> None:
+    """Its time limit was that of its claim; a backoff that is longer let an old job run after a newer one."""
+    backoff_ms = 200 * 24 * 60 * 60 * 1000
+
+    @make_superseding_job(name="sync", dedupe_key=by_payload, attempts=2, backoff=fixed(backoff_ms))
+    async def failing(ctx: JobContext, payload: str) -> None:
+        raise RuntimeError("no route")
+
+    async with working(settings(), failing) as app:
+        job = await app.enqueue_job(failing, "r1")
+        await eventually(lambda: is_delayed(app, job.job_id))
+
+    assert await redis.pttl(f"{prefix}:jobs:job:lane:sync:r1") > backoff_ms
+
+
+async def is_delayed(app: App, job_id: str) -> bool:
+    return await app.queue().state(job_id) == "delayed"
 
 
 async def test_a_slot_that_is_older_than_the_holder_is_superseded_by_it(settings: MakeSettings) -> None:

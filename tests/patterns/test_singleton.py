@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -112,6 +113,30 @@ async def test_any_text_is_a_key_and_leaves_nothing_behind(
 
     assert await own_keys(redis, prefix) == {f"job:fence:clean:{key}"}
     assert await redis.pttl(f"{prefix}:jobs:job:fence:clean:{key}") > 0
+
+
+async def test_cron_triggered_and_ad_hoc_runs_take_one_lock(settings: MakeSettings) -> None:
+    """The row of a cron job is no part of the identity: two rows of a handler and its ad-hoc runs exclude each other."""
+    rooms = Rooms()
+
+    @make_singleton_job(name="clean", on_busy="wait")
+    async def clean(ctx: JobContext) -> None:
+        await rooms.stay("one", ctx.job.id)
+
+    async with working(settings(worker_concurrency=5), clean) as app:
+        runs = [await add_foreign(app, "clean", data, {}) for data in FROM_CRON]
+        runs.append((await app.enqueue_job(clean)).job_id)
+        for job_id in runs:
+            await eventually(partial(has_ended, app, job_id))
+
+    assert rooms.most == {"one": 1}
+
+
+FROM_CRON = (
+    '{"type":"cron","payload":null,"id":"row-1"}',
+    '{"type":"cron","payload":null,"id":"row-2"}',
+    '{"type":"cronTrigger","payload":null,"id":"row-1"}',
+)
 
 
 async def test_two_handlers_with_the_same_key_do_not_meet(settings: MakeSettings) -> None:
