@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -17,6 +18,7 @@ from tests.interop.node_records import (
     NodeRaw,
     NodeResult,
     NodeScheduler,
+    NodeSuperseding,
     NodeVersion,
     NodeWorker,
 )
@@ -38,6 +40,12 @@ class NewJob:
     opts: Options = field(default_factory=dict[str, JsonValue])
 
 
+class Asked(Protocol):
+    """Whoever passes a command on to a Node process."""
+
+    async def call(self, command: str, args: Mapping[str, JsonValue], timeout_s: float) -> JsonValue: ...
+
+
 class NodePeer:
     """One Node process on one queue; other queues of the same prefix by `on(queue)`.
 
@@ -50,6 +58,14 @@ class NodePeer:
         self.queue = queue
         self._call_limit_s = call_limit_s
         self._process = NodeProcess(redis_url)
+        self._asked: Asked = self._process
+
+    @classmethod
+    def of(cls, asked: Asked, redis_url: str, prefix: str) -> NodePeer:
+        """A peer of a Node process that somebody else starts and ends."""
+        peer = cls(redis_url, prefix)
+        peer._asked = asked
+        return peer
 
     async def __aenter__(self) -> Self:
         await self._process.__aenter__()
@@ -61,8 +77,12 @@ class NodePeer:
     def on(self, queue: str) -> NodePeer:
         """The same Node process, looking at another queue of the prefix."""
         other = NodePeer(self.redis_url, self.prefix, queue, call_limit_s=self._call_limit_s)
-        other._process = self._process
+        other._asked = self._asked
         return other
+
+    async def reset(self) -> None:
+        """Close all that the peer has opened: workers, queues, event readers, the board."""
+        await self._call("reset")
 
     async def version(self) -> NodeVersion:
         return await self._ask(NodeVersion, "version")
@@ -81,6 +101,20 @@ class NodePeer:
     async def add_flow(self, flow: Options) -> NodeFlow:
         """Add a parent with its children; `flow` is FlowProducer's own object, `queueName` included."""
         return await self._ask(NodeFlow, "addFlow", flow=dict(flow))
+
+    async def add_superseding(
+        self, module: Path, name: str, payload: JsonValue, dedupe_key: str, opts: Options | None = None
+    ) -> NodeSuperseding:
+        """Add a job and claim its lane, by the module that the documentation shows."""
+        return await self._ask(
+            NodeSuperseding,
+            "addSuperseding",
+            path=str(module),
+            name=name,
+            payload=payload,
+            dedupeKey=dedupe_key,
+            opts=dict(opts or {}),
+        )
 
     async def upsert_scheduler(self, scheduler_id: str, repeat: Options, template: Options) -> str | None:
         """Make or change a scheduler and return the id of its next job."""
@@ -111,6 +145,10 @@ class NodePeer:
             opts=dict(opts or {}),
         )
 
+    async def start_superseding_worker(self, module: Path, ms: int, *, worker_id: str = "worker") -> None:
+        """Start a Node Worker whose jobs take that long and can be superseded, by the documentation's module."""
+        await self._call("startSupersedingWorker", path=str(module), workerId=worker_id, ms=ms)
+
     async def stop_worker(self, worker_id: str = "worker", *, force: bool = False) -> None:
         """Close a Worker; without `force` it ends its active jobs first."""
         await self._call("stopWorker", workerId=worker_id, force=force)
@@ -131,7 +169,7 @@ class NodePeer:
         wanted: dict[str, JsonValue] = {"event": event, "count": count, "timeoutMs": int(timeout_s * 1000)}
         if job_id is not None:
             wanted["jobId"] = job_id
-        answer = await self._process.call("waitForEvent", self._at() | wanted, timeout_s + CALL_LIMIT_S)
+        answer = await self._asked.call("waitForEvent", self._at() | wanted, timeout_s + CALL_LIMIT_S)
         return NodeEvent.model_validate(answer)
 
     # --- looking ---
@@ -146,6 +184,18 @@ class NodePeer:
     async def find_job(self, job_id: str) -> NodeJob | None:
         answer = await self._call("job", jobId=job_id)
         return None if answer is None else NodeJob.model_validate(answer)
+
+    async def flow(self, job_id: str) -> NodeFlow:
+        """A job with its children, and theirs, as `FlowProducer.getFlow` finds them."""
+        return await self._ask(NodeFlow, "flow", jobId=job_id)
+
+    async def children_values(self, job_id: str) -> dict[str, JsonValue]:
+        """What the completed children of a job returned, by their keys."""
+        return await self._ask(dict[str, JsonValue], "childrenValues", jobId=job_id)
+
+    async def ignored_failures(self, job_id: str) -> dict[str, str]:
+        """Why children failed whose failure is ignored, by their keys."""
+        return await self._ask(dict[str, str], "ignoredFailures", jobId=job_id)
 
     async def job_ids(self, state: str) -> list[str]:
         return await self._ask(list[str], "jobIds", state=state)
@@ -196,6 +246,26 @@ class NodePeer:
     async def resume(self) -> None:
         await self._call("resume")
 
+    async def retry_all(self, state: str = "failed") -> None:
+        """Put all jobs of a finished state back to waiting, by one call of `Queue.retryJobs`."""
+        await self._call("retryAll", state=state)
+
+    async def promote_all(self) -> None:
+        """Put all delayed jobs to waiting, by one call of `Queue.promoteJobs`."""
+        await self._call("promoteAll")
+
+    async def drain(self, *, delayed: bool = False) -> None:
+        """Remove all jobs that wait, with `delayed` the delayed ones too."""
+        await self._call("drain", delayed=delayed)
+
+    async def obliterate(self, *, force: bool = False) -> None:
+        """Destroy the queue, which must be paused; with `force` also where jobs are active."""
+        await self._call("obliterate", force=force)
+
+    async def remove_orphaned_jobs(self) -> int:
+        """Delete the keys that look like those of jobs in no state, and return how many jobs that were."""
+        return await self._ask(int, "removeOrphanedJobs")
+
     async def set_global_concurrency(self, concurrency: int) -> None:
         """At most so many jobs of the queue are active at once, over all workers."""
         await self._call("setGlobalConcurrency", concurrency=concurrency)
@@ -222,7 +292,7 @@ class NodePeer:
         return TypeAdapter(kind).validate_python(await self._call(command, **args))
 
     async def _call(self, command: str, **args: JsonValue) -> JsonValue:
-        return await self._process.call(command, self._at() | args, self._call_limit_s)
+        return await self._asked.call(command, self._at() | args, self._call_limit_s)
 
     def _at(self) -> dict[str, JsonValue]:
         return {"prefix": self.prefix, "queue": self.queue}

@@ -101,6 +101,13 @@ class NodeEvent(BaseModel):
     delay: int | None = None
 
 
+class NodeSuperseding(_Record):
+    """What an add in Node that claimed its lane came to."""
+
+    job_id: str
+    superseded: str | None
+
+
 class NodeFlow(_Record):
     """The ids that a flow's jobs were given."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from pydantic import JsonValue
 
 from jobqueue.context import JobContext
@@ -13,13 +12,6 @@ from jobqueue.wrappers import make_job
 from tests.conftest import MakeSettings
 from tests.interop.node_peer import NewJob, NodePeer
 from tests.interop.ours import echo, working
-
-
-@pytest.fixture
-async def watched(node: NodePeer) -> NodePeer:
-    """Node, reading the queue's events."""
-    await node.start_events()
-    return node
 
 
 async def test_a_pause_by_node_stops_us_and_its_resume_wakes_us_at_once(

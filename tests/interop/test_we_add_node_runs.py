@@ -52,13 +52,6 @@ async def app(settings: MakeSettings) -> AsyncIterator[App]:
         yield app
 
 
-@pytest.fixture
-async def watched(node: NodePeer) -> NodePeer:
-    """Node, reading the queue's events."""
-    await node.start_events()
-    return node
-
-
 async def test_our_payload_is_in_the_envelope_that_node_reads_and_its_value_comes_back(
     app: App, node: NodePeer
 ) -> None:

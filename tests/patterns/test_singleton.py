@@ -116,7 +116,7 @@ async def test_any_text_is_a_key_and_leaves_nothing_behind(
 
 
 async def test_cron_triggered_and_ad_hoc_runs_take_one_lock(settings: MakeSettings) -> None:
-    """The row of a cron job is no part of the identity: two rows of a handler and its ad-hoc runs exclude each other."""
+    """The row of a cron job is no part of the identity: two rows and its ad-hoc runs exclude each other."""
     rooms = Rooms()
 
     @make_singleton_job(name="clean", on_busy="wait")

@@ -32,6 +32,15 @@ export class Session {
     return this.flowProducers.get(prefix);
   }
 
+  // As it was at its start, for the next test on the same peer.
+  async reset() {
+    await this.close();
+    this.board = null;
+    for (const opened of [this.workers, this.events, this.queues, this.flowProducers]) {
+      opened.clear();
+    }
+  }
+
   // Workers first, so that none asks a closed queue; forced, so that a handler asleep does not keep the peer alive.
   async close() {
     const closed = await Promise.allSettled([
