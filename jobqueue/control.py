@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, assert_never
@@ -23,6 +24,7 @@ from jobqueue.registry import Registry
 from jobqueue.ties import Ties
 
 MAX_REASON: Final = 1_000
+_AT_ONCE: Final = 100
 NO_REASON: Final = "no reason given"
 
 Cancelling = Literal["cancelled", "cancelling"]
@@ -74,14 +76,28 @@ class Control:
         return {name: await self._cancel_all(name, asked, reason) for name in names}
 
     async def _cancel_all(self, queue: str, related: Related, reason: str) -> tuple[str, ...]:
+        ids = await steering.related_jobs(self.queue_named(queue), related)
         cancelled: list[str] = []
-        for job_id in await steering.related_jobs(self.queue_named(queue), related):
-            try:
-                await self.cancel(job_id, reason, queue)
-            except (JobNotFound, JobFinished):
-                continue  # ended or removed since
-            cancelled.append(job_id)
+        for start in range(0, len(ids), _AT_ONCE):
+            batch = ids[start : start + _AT_ONCE]
+            done = await asyncio.gather(*(self._is_cancelled(queue, related, job_id, reason) for job_id in batch))
+            cancelled += [job_id for job_id, is_done in zip(batch, done, strict=True) if is_done]
         return tuple(cancelled)
+
+    async def _is_cancelled(self, queue: str, related: Related, job_id: str, reason: str) -> bool:
+        """Cancel it; False where it has ended or was removed, and where its id is another object's job since."""
+        opened = self.queue_named(queue)
+        try:
+            job = await _stored(opened, job_id)
+            if job.envelope.related == related and job.finished_at_ms is None:
+                await self.cancel(job_id, reason, queue)
+                return True
+            await steering.forget_related(opened, related, job_id, job.enqueued_at_ms)
+        except JobNotFound:
+            await steering.forget_related(opened, related, job_id, None)
+        except JobFinished:
+            return False
+        return False
 
     async def retry(self, job_id: str, queue: str | None = None) -> None:
         """Put a failed or cancelled job back to waiting, its attempts counted from the start.

@@ -94,6 +94,13 @@ async def related_jobs(queue: Queue, related: Related) -> Sequence[str]:
     return sorted(await queue.client.call("SMEMBERS", queue.keys.related(related)))
 
 
+async def forget_related(queue: Queue, related: Related, job_id: str, enqueued_at_ms: int | None) -> None:
+    """Take a job out that is no unfinished one about the object any more, as it was when it was read; None: gone."""
+    keys = (queue.keys.related(related), queue.keys.job(job_id))
+    seen = "" if enqueued_at_ms is None else enqueued_at_ms
+    await queue.client.run(own("forgetRelated"), keys, (job_id, seen))
+
+
 async def repair_gates(queue: Queue, limits: Mapping[str, int], interval_ms: int) -> int:
     """Mend order keys and limits whose holder is gone or whose limit has changed; returns how many parked jobs were let
     through. `limits` are those of the handlers that are known here, 0 for none.

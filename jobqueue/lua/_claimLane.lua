@@ -2,18 +2,14 @@
 -- mark outlives the start of the job that it marks; the lane outlives its holder's. Returns the id of the superseded
 -- job, or "". `rank` is the time of the claim (epoch ms), `keep` the ms that lane and mark outlive the start.
 local function claimLane(base, lane, id, rank, now, keep)
-  local function msUntilStart(jobId)
-    local score = redis.call("ZSCORE", base .. "delayed", jobId)
-    return score and math.max(math.floor(tonumber(score) / 0x1000) - now, 0) or 0
-  end
   local holder = redis.call("HGET", lane, "holder")
   local superseded = ""
   if holder and holder ~= id and isUnfinished(base, holder) then
-    redis.call("SET", base .. "job:superseded:" .. holder, id, "PX", exact(msUntilStart(holder) + keep))
+    redis.call("SET", base .. "job:superseded:" .. holder, id, "PX", exact(msUntilStart(base, holder, now) + keep))
     redis.call("PUBLISH", base .. "job:signals", "superseded\n" .. holder .. "\n" .. id)
     superseded = holder
   end
   redis.call("HSET", lane, "holder", id, "rank", exact(rank))
-  redis.call("PEXPIRE", lane, exact(msUntilStart(id) + keep))
+  redis.call("PEXPIRE", lane, exact(msUntilStart(base, id, now) + keep))
   return superseded
 end

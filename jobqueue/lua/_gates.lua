@@ -13,6 +13,16 @@ local function isUnfinished(base, id)
   return job[1] and not job[2]
 end
 
+-- How long a delayed job waits, also one that is parked before it may even be delayed.
+local function msUntilStart(base, id, now)
+  local score = redis.call("ZSCORE", base .. "delayed", id)
+  if score then
+    return math.max(math.floor(tonumber(score) / 0x1000) - now, 0)
+  end
+  local job = redis.call("HMGET", base .. id, "timestamp", "delay")
+  return math.max((tonumber(job[1]) or 0) + (tonumber(job[2]) or 0) - now, 0)
+end
+
 local function extend(key, ms)
   local left = redis.call("PTTL", key)
   if left >= 0 and left < ms then
@@ -30,6 +40,7 @@ end
 
 -- As the shipped moveParentToWait does, but to the end of the queue, so that one key's jobs do not overtake the others',
 -- and without the marker: the same step may fetch the job.
+-- Returns the ms until the job starts.
 local function unpark(base, id, now)
   redis.call("ZREM", base .. "waiting-children", id)
   local job = redis.call("HMGET", base .. id, "timestamp", "delay", "priority")
@@ -39,7 +50,7 @@ local function unpark(base, id, now)
     redis.call("XADD", base .. "events", "*", "event", "delayed", "jobId", id, "delay", exact(due))
     local first = redis.call("ZRANGE", base .. "delayed", 0, 0, "WITHSCORES")
     redis.call("ZADD", base .. "marker", exact(tonumber(first[2]) / 0x1000), "1")
-    return
+    return due - now
   end
   if priority > 0 then
     local score = priority * 0x100000000 + redis.call("INCR", base .. "pc") % 0x100000000
@@ -48,6 +59,7 @@ local function unpark(base, id, now)
     redis.call("LPUSH", base .. "wait", id)
   end
   redis.call("XADD", base .. "events", "*", "event", "waiting", "jobId", id, "prev", "waiting-children")
+  return 0
 end
 
 -- Whether a job that is not there yet would pass at once.
@@ -58,7 +70,8 @@ end
 -- Let parked jobs through while there is room. `own` is the job in hand, which is not parked yet. Parked jobs that
 -- somebody removed are passed over. Returns how many were let through.
 local function release(base, gate, max, now, keep, own)
-  local released, room, hasParked = 0, max - redis.call("ZCOUNT", gate, 0, 0), nil
+  local released, longest, hasParked = 0, 0, nil
+  local room = max - redis.call("ZCOUNT", gate, 0, 0)
   while room > 0 and hasParked ~= false do
     local id = redis.call("ZRANGEBYSCORE", gate, "(0", "+inf", "LIMIT", 0, 1)[1]
     if not id then
@@ -68,7 +81,7 @@ local function release(base, gate, max, now, keep, own)
       room = room - 1
     elseif redis.call("ZSCORE", base .. "waiting-children", id) and isUnfinished(base, id) then
       redis.call("ZADD", gate, 0, id)
-      unpark(base, id, now)
+      longest = math.max(longest, unpark(base, id, now))
       released, room = released + 1, room - 1
     else
       redis.call("ZREM", gate, id)
@@ -76,7 +89,7 @@ local function release(base, gate, max, now, keep, own)
   end
   if hasParked == false or hasRoom(gate, max + 1) then
     redis.call("ZREM", base .. "job:gates:parked", gate)
-    redis.call("PEXPIRE", gate, keep)
+    redis.call("PEXPIRE", gate, exact(longest + keep))
   end
   return released
 end

@@ -51,6 +51,11 @@ for _, tie in ipairs(asked.ties) do
   elseif tie.kind == "related" then
     redis.call("SADD", tie.key, id)
     redis.call("PEXPIRE", tie.key, exact(math.max(redis.call("PTTL", tie.key), asked.startsIn + keep)))
+    for _, other in ipairs(redis.call("SRANDMEMBER", tie.key, 2)) do -- so that those which nobody gave back do not pile up
+      if not isUnfinished(base, other) then
+        redis.call("SREM", tie.key, other)
+      end
+    end
   elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
     redis.call("ZREM", tie.key, id) -- left by a job of that id which was removed
     mayRun = mayRun and pass(base, tie, job, now, keep)

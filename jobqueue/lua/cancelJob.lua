@@ -18,7 +18,7 @@ if job[2] then
 end
 if job[3] or redis.call("LPOS", base .. "active", id) then
   local mark = (job[4] or "") .. ":" .. asked.reason
-  redis.call("SET", base .. "job:cancel:" .. id, mark, "PX", exact(asked.keep))
+  redis.call("SET", base .. "job:cancel:" .. id, mark, "PX", exact(msUntilStart(base, id, asked.now) + asked.keep))
   redis.call("PUBLISH", base .. "job:signals", "cancelled\n" .. id .. "\n" .. mark)
   return "marked"
 end

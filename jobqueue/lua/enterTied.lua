@@ -51,17 +51,22 @@ local function acquire(tie)
   return fence
 end
 
--- The list holds the starts of the last `max` jobs, those that are booked for later too. Returns ms until its turn.
+-- Each list holds the last `max` times, the latest first: of bookings, so that each has a turn of its own, and of starts,
+-- so that those whose turn has passed unused do not start together. Returns ms until its turn.
 local function book(tie)
-  local turn = tonumber(redis.call("ZSCORE", tie.booked, id) or nil)
-  if not turn then
-    turn = now
-    if redis.call("LLEN", tie.key) >= tie.max then
-      turn = math.max(now, tonumber(redis.call("LINDEX", tie.key, tie.max - 1)) + tie.per)
-    end
-    redis.call("LPUSH", tie.key, exact(turn))
-    redis.call("LTRIM", tie.key, 0, tie.max - 1)
-    redis.call("PEXPIRE", tie.key, exact(turn - now + tie.per))
+  local function freeFrom(list)
+    local oldest = redis.call("LINDEX", list, tie.max - 1)
+    return oldest and tonumber(oldest) + tie.per or 0
+  end
+  local function note(list, time)
+    redis.call("LPUSH", list, exact(time))
+    redis.call("LTRIM", list, 0, tie.max - 1)
+    redis.call("PEXPIRE", list, exact(time - now + tie.per))
+  end
+  local turn, free = tonumber(redis.call("ZSCORE", tie.booked, id) or nil), freeFrom(tie.starts)
+  if not turn or (turn <= now and free > now) then
+    turn = math.max(now, free, freeFrom(tie.key))
+    note(tie.key, turn)
   end
   if turn > now then
     redis.call("ZADD", tie.booked, exact(turn), id)
@@ -70,11 +75,19 @@ local function book(tie)
     return turn - now
   end
   redis.call("ZREM", tie.booked, id)
+  note(tie.starts, now)
   return 0
 end
 
--- As the shipped moveToWaitingChildren does.
+-- As the shipped moveToWaitingChildren does. Who is parked holds no limit: those who do might wait for him in turn.
 local function park()
+  for _, tie in ipairs(asked.ties) do
+    if tie.kind == "limit" and tonumber(redis.call("ZSCORE", tie.key, id) or nil) == 0 then
+      if leaveGate(base, id, tie, now, keep) > 0 then
+        markReady(base)
+      end
+    end
+  end
   redis.call("DEL", base .. id .. ":lock")
   redis.call("SREM", base .. "stalled", id)
   redis.call("LREM", base .. "active", -1, id)

@@ -18,9 +18,12 @@ local function limitOf(gate)
 end
 
 local function isHeldInVain(gate, id)
-  -- under a limit a job that waits for its next try (as a Node worker leaves it) holds nothing
+  -- under a limit a job that waits for its next try (as a Node worker leaves it) or for others holds nothing
   local isLimit = string.sub(gate, #base + 1, #base + 10) == "job:limit:"
-  return not isUnfinished(base, id) or (isLimit and redis.call("ZSCORE", base .. "delayed", id))
+  local function waitsIn(word)
+    return redis.call("ZSCORE", base .. word, id)
+  end
+  return not isUnfinished(base, id) or (isLimit and (waitsIn("delayed") or waitsIn("waiting-children")))
 end
 
 local released = 0

@@ -214,7 +214,7 @@ class Executor:
 async def _until_acknowledged(run: Run | ProcessRun, execution: Execution) -> Ending:
     """A try that is acknowledged by hand ends when somebody has said how its work ended, wherever that was done."""
     ending = await run.finish()
-    if isinstance(ending, Raised) or execution.reason is not None:
+    if isinstance(ending, Raised):
         return ending
     how = await execution.acknowledged()
     if how is None:

@@ -104,11 +104,16 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No more tries. `mended` are fields of a malformed job that must be put right for it to be recorded."""
+    """No more tries.
+
+    `mended` are fields of a malformed job that must be put right for it to be recorded; `heeds` says that a mark was
+    heeded, but what it asked for could not be written.
+    """
 
     reason: str
     trace: str = ""
     mended: Mapping[str, str] = field(default_factory=dict[str, str])
+    heeds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class Recorder:
             self._reporter.fenced(job, str(error))
             return Recorded(None, NOTHING)
         except JobNotInState as error:
-            failure = Failed(f"cannot complete: {error.actual}")
+            failure = Failed(f"cannot complete: {error.actual}", heeds=isinstance(outcome, Superseded))
             return await self.record(job, failure, ties, claimant, policy, may_fetch)
         if ended.mark is None:
             return Recorded(outcome, ended.next)
@@ -113,9 +113,9 @@ def _finish(job: Job, outcome: Final, policy: Policy) -> Finish:
             return Finish("completed", outcome.result_json, policy.keep_completed, heeds=True)
         case Cancelled():
             return Finish("failed", outcome.failed_reason, policy.keep_failed, {"stc": "0"}, heeds=True)
-        case Failed(reason, trace, mended):
+        case Failed(reason, trace, mended, heeds):
             fields = failure_fields(job, reason, trace) | {"stc": "0", **mended}
-            return Finish("failed", reason, policy.keep_failed, fields)
+            return Finish("failed", reason, policy.keep_failed, fields, heeds)
         case Ghost():
             return Finish("failed", "the job is missing", Keep(count=0))
         case _:

@@ -106,7 +106,7 @@ def _said_of_the_last(outcome: Final) -> tuple[EventName, str | None]:
             return "job.skipped", f"job {holder} is in its place"
         case Cancelled(reason):
             return "job.cancelled", reason
-        case Failed(reason, _, _):
+        case Failed(reason):
             return "job.failed", reason
         case Ghost():
             return "job.failed", "the id was in the queue, its job was not: taken out"

@@ -140,6 +140,23 @@ async def test_a_job_that_is_not_active_or_acknowledges_by_itself_is_refused(set
             await app.requeue(other.job_id)
 
 
+async def test_a_handler_that_returns_because_its_worker_stops_has_acknowledged_nothing(settings: MakeSettings) -> None:
+    """It was completed with what the handler returned, and the work that it had handed over was lost."""
+    handed = Handed()
+
+    @make_job(ack="manual")
+    async def hand_over(ctx: JobContext) -> str:
+        handed.jobs.append(ctx.job.id)
+        await ctx.signal.wait()
+        return "in good order"
+
+    async with App(Registry([hand_over]), settings(worker_shutdown_ms=50)) as app:
+        job = await app.enqueue_job(hand_over)
+        async with serving(app):
+            await eventually(lambda: bool(handed.jobs))
+        assert await app.queue().state(job.job_id) == "waiting"
+
+
 async def test_a_worker_that_stops_gives_an_unacknowledged_job_back(settings: MakeSettings) -> None:
     handed = Handed()
 

@@ -25,6 +25,7 @@ from jobqueue import (
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
 from tests.support.eventually import eventually
+from tests.support.foreign import remove
 
 
 @make_job
@@ -169,6 +170,20 @@ async def test_the_mark_of_a_former_job_of_that_id_cancels_nobody(settings: Make
         assert await (await app.enqueue_job(work, "x")).wait(WAIT_S) == "x"
 
 
+async def test_the_cancelling_of_a_schedulers_job_outlives_its_delay(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """The mark ended after 90 days, and a job of a yearly scheduler ran although it was cancelled."""
+    delay_ms = 300 * 24 * 60 * 60 * 1000
+
+    async with App(Registry([work]), settings()) as app:
+        job = await app.enqueue_job(work, "x", delay_ms=delay_ms)
+        await redis.hset(f"{prefix}:jobs:{job.job_id}", "rjk", "yearly")
+
+        assert await app.cancel_job(job.job_id) == "cancelling"
+        assert await redis.pttl(f"{prefix}:jobs:job:cancel:{job.job_id}") > delay_ms
+
+
 async def test_a_cancelled_jobs_redelivery_does_not_run(settings: MakeSettings, redis: Redis, prefix: str) -> None:
     """Its worker died after it was told."""
     async with App(Registry([work]), settings()) as app:
@@ -204,6 +219,30 @@ async def test_all_jobs_of_an_object_are_cancelled_the_running_one_too(settings:
             with pytest.raises(JobFailed, match="Cancelled: closed"):
                 await job.wait(WAIT_S)
         assert await other.wait(WAIT_S) == "other"
+
+
+async def test_another_objects_job_that_has_the_id_of_a_removed_one_is_not_cancelled(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """A BullMQ tool removed the first; its id stayed with its object, and cancelling that cancelled the second."""
+    async with App(Registry([work]), settings()) as app:
+        await app.enqueue_job(work, "first", job_id="x", related=("order", "1"))
+        gone = await app.enqueue_job(work, "gone", related=("order", "1"))
+        await remove(app, "x")
+        await remove(app, gone.job_id)
+        await app.enqueue_job(work, "second", job_id="x", related=("order", "2"))
+
+        assert await app.cancel_jobs(related=("order", "1")) == {"jobs": ()}
+        assert await app.queue().state("x") == "waiting"
+    assert await own_keys(redis, prefix) == {"job:related:order:2"}
+
+
+async def test_an_objects_jobs_that_tools_removed_do_not_pile_up(settings: MakeSettings, redis: Redis) -> None:
+    async with App(Registry([work]), settings()) as app:
+        for _ in range(60):
+            await remove(app, (await app.enqueue_job(work, "x", related=("order", "1"))).job_id)
+
+        assert await redis.scard(f"{app.queue().keys.base}job:related:order:1") < 10
 
 
 async def test_a_job_that_has_ended_cannot_be_cancelled(settings: MakeSettings) -> None:

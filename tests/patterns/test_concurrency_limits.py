@@ -208,6 +208,30 @@ async def test_no_more_jobs_start_in_a_span_than_the_rate_allows(
     assert not any("booked" in key for key in await own_keys(redis, prefix))
 
 
+async def test_jobs_whose_turns_have_passed_unused_do_not_start_together(settings: MakeSettings) -> None:
+    """The worker was stopped meanwhile. Ten starts within 4 ms, where two in a second were allowed."""
+    started: list[float] = []
+
+    @make_job(rate_limit=(2, 300))
+    async def call(ctx: JobContext) -> None:
+        started.append(asyncio.get_running_loop().time())
+
+    async with App(Registry([call]), settings(worker_concurrency=10)) as app:
+        jobs = await app.enqueue_jobs([(call, None)] * 8)
+        async with serving(app):
+            await eventually(lambda: all_are_booked(app, 6))
+        await asyncio.sleep(1.2)  # the turns of all pass
+        async with serving(app):
+            await asyncio.gather(*(job.wait(WAIT_S) for job in jobs))
+
+    spans = [later - earlier for earlier, later in zip(started, started[2:], strict=False)]
+    assert min(spans) > 0.25, "a job may be picked up a little late, so the next one seems early"
+
+
+async def all_are_booked(app: App, jobs: int) -> bool:
+    return bool(await app.client.call("ZCARD", app.queue().keys.of("delayed")) == jobs)
+
+
 async def test_a_rate_uses_no_attempt(settings: MakeSettings) -> None:
     attempts: list[int] = []
 
@@ -275,6 +299,26 @@ async def test_jobs_that_are_parked_before_a_limit_that_is_no_more_run(settings:
         await app.enqueue_jobs([(limited, number) for number in range(200)])
     async with App(Registry([unlimited]), settings()) as app, serving(app):
         await eventually(lambda: all_have_ended(app, 200))
+
+
+async def test_a_handler_that_becomes_ordered_is_not_wedged(settings: MakeSettings) -> None:
+    """The first job held the limit and no order key, since it was enqueued before; the second held the key, and was
+    parked before the limit. The first was parked before the key at its pick-up, and kept the limit: each waited for
+    the other.
+    """
+    about = ("order", "1")
+
+    async def call(ctx: JobContext, payload: int) -> int:
+        return payload
+
+    before, now = make_job(call, concurrency=1), make_job(call, concurrency=1, ordered=True)
+    async with App(Registry([before]), settings()) as app:
+        await app.enqueue_job(before, 1, related=about)
+    async with App(Registry([now]), settings()) as app:
+        await app.enqueue_job(now, 2, related=about)
+        await app.enqueue_job(now, 3)
+        async with serving(app):
+            await eventually(lambda: all_have_ended(app, 3))
 
 
 async def test_a_raised_limit_lets_more_parked_jobs_go_though_none_ends(settings: MakeSettings) -> None:

@@ -263,6 +263,17 @@ async def test_a_schedulers_job_supersedes_an_older_run_when_it_is_picked_up(set
         assert scheduled.startswith("repeat:nightly:")
 
 
+async def test_the_mark_of_a_parked_job_outlives_its_delay(settings: MakeSettings, redis: Redis, prefix: str) -> None:
+    delay_ms = 200 * 24 * 60 * 60 * 1000
+
+    async with App(Registry([sync]), settings()) as app:
+        await app.enqueue_job(sync, "r1", order_key="a")
+        older = await app.enqueue_job(sync, "r2", order_key="a", delay_ms=delay_ms)
+        await app.enqueue_job(sync, "r2")
+
+    assert await redis.pttl(f"{prefix}:jobs:job:superseded:{older.job_id}") > delay_ms
+
+
 async def test_a_trigger_claims_like_an_ad_hoc_job(settings: MakeSettings) -> None:
     gate = Gate()
 
@@ -305,7 +316,7 @@ async def is_delayed(app: App, job_id: str) -> bool:
 async def test_a_slot_that_is_older_than_the_holder_is_superseded_by_it(settings: MakeSettings) -> None:
     """The worker was down: the slot of an hour ago must not stop what was enqueued a minute ago."""
     async with App(Registry([sync]), settings()) as app:
-        slot_ms = now_ms() + 20
+        slot_ms = now_ms() + 300
         scheduled = await add_scheduler(app, sync, "r1", every_ms=3_600_000, start_ms=slot_ms)
         await eventually(lambda: now_ms() > slot_ms)
         newer = await app.enqueue_job(sync, "r1", delay_ms=60_000)

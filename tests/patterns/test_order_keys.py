@@ -222,6 +222,24 @@ async def test_jobs_of_different_handlers_share_a_key(settings: MakeSettings) ->
     assert ran == ["top up", "close", "top up"]
 
 
+async def test_a_key_outlives_the_delay_of_the_job_that_holds_it(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    """It was let go into a delay of 200 days, and its key ended after 90: jobs that were enqueued later ran first."""
+    delay_ms = 200 * 24 * 60 * 60 * 1000
+
+    @make_job
+    async def step(ctx: JobContext, payload: int) -> None: ...
+
+    async with App(Registry([step]), settings()) as app:
+        head = await app.enqueue_job(step, 1, order_key="a")
+        await app.enqueue_job(step, 2, order_key="a", delay_ms=delay_ms)
+        async with serving(app):
+            await head.wait(WAIT_S)
+
+    assert await redis.pttl(f"{prefix}:jobs:job:order:a") > delay_ms
+
+
 # What other tools do
 
 

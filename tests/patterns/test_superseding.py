@@ -10,8 +10,10 @@ from redis.asyncio import Redis
 from jobqueue import (
     App,
     JobContext,
+    JobFailed,
     Registry,
     fixed,
+    make_job,
     make_superseding_job,
 )
 from jobqueue.clock import now_ms
@@ -248,6 +250,31 @@ async def test_a_delayed_newer_job_supersedes_at_once_and_runs_in_its_time(setti
 
         assert await first.wait(WAIT_S) == {"superseded": True, "by": second.job_id}
         assert await second.wait(WAIT_S) == "synced"
+
+
+async def test_a_superseded_job_whose_children_are_not_finished_ends(settings: MakeSettings) -> None:
+    """It could not complete, so it was to fail; its mark refused that, so it was to complete; and so on without end."""
+    gate = Gate()
+
+    @make_superseding_job(dedupe_key=lambda payload: payload)
+    async def parent(ctx: JobContext, payload: str) -> str:
+        if not gate.reached.is_set():
+            await ctx.enqueue_child(child, delay_ms=60_000)
+            gate.reached.set()
+            await ctx.signal.wait()
+        return "done"
+
+    @make_job
+    async def child(ctx: JobContext) -> None: ...
+
+    async with working(settings(), parent, child) as app:
+        first = await app.enqueue_job(parent, "r1")
+        await gate.reached.wait()
+        second = await app.enqueue_job(parent, "r1")
+
+        assert await second.wait(WAIT_S) == "done"
+        with pytest.raises(JobFailed, match="its children are not all finished"):
+            await first.wait(WAIT_S)
 
 
 async def test_a_job_in_backoff_is_superseded(settings: MakeSettings, redis: Redis, prefix: str) -> None:
