@@ -15,14 +15,17 @@ _LOST = {
 _UNFINISHED = {-4: "its children are not all finished", -9: "a child has failed"}
 
 
-def checked(reply: Any, job_id: str) -> Any:
-    """A script's answer, or the error that its negative code stands for. Source: bullmq ErrorCode."""
+def checked(reply: Any, job: str) -> Any:
+    """A script's answer, or the error that its negative code stands for.
+
+    `job` is the job's id or, where it has none yet, its name. Source: bullmq ErrorCode.
+    """
     if not isinstance(reply, int) or reply >= 0:
         return reply
     if reply in _LOST:
-        raise LockLost(f"job {job_id!r} {_LOST[reply]}")
+        raise LockLost(f"job {job!r} {_LOST[reply]}")
     if reply in _UNFINISHED:
-        raise JobNotInState(job_id, "ready to complete", _UNFINISHED[reply])
+        raise JobNotInState(job, "ready to complete", _UNFINISHED[reply])
     if reply == -5:
-        raise JobNotFound(job_id, "its parent's queue")
-    raise RedisError(f"job {job_id!r}: the script answered {reply}")
+        raise JobNotFound(job, "its parent's queue")
+    raise RedisError(f"job {job!r}: the script answered {reply}")

@@ -16,7 +16,7 @@ from jobqueue.errors import (
     JobNotInState,
     MalformedJob,
 )
-from jobqueue.job import Envelope, Job, JobOptions, Related
+from jobqueue.job import Envelope, Job, JobOptions, Related, is_plain_text
 from jobqueue.options import check_options
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
@@ -154,5 +154,5 @@ async def _stored(queue: Queue, job_id: str) -> Job:
 
 
 def _check_reason(reason: object) -> None:
-    if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+    if not is_plain_text(reason, MAX_REASON) or not reason.strip():
         raise InvalidOption("reason", f"must be one line of 1 to {MAX_REASON} characters, not {reason!r:.100}")

@@ -40,6 +40,8 @@ MAX_PRIORITY = 2_097_151
 MAX_ATTEMPTS = 1_000_000
 MAX_DELAY_MS = LONGEST_DELAY_MS
 MAX_NAME_LENGTH: Final = 200
+CANCELLED: Final = "Cancelled: "
+"""How the reason of a failed job begins that was cancelled."""
 MAX_ORDER_KEY_LENGTH: Final = 2 * MAX_NAME_LENGTH + 1
 """Of one that is stored: it may be made of the two names of a related object and a colon."""
 MAX_ID_LENGTH: Final = 255
@@ -259,6 +261,6 @@ class Job(NamedTuple):
         """When the job was meant to run: the slot of a scheduler's job, else the time of enqueueing."""
         if self.scheduler_id is not None:
             slot = self.id.rpartition(":")[2]
-            if slot.isdigit():
+            if slot.isascii() and slot.isdigit():
                 return int(slot)
         return self.enqueued_at_ms

@@ -76,18 +76,15 @@ class Queue:
 
     async def add(self, job: NewJob) -> Added:
         """Store a job and claim its ties in the same step. Raises: DuplicateJob. Source: bullmq Scripts.addJob."""
-        return _added(checked(await self.client.run(*self._adding(job)), job.name), job.name)
+        return _added(checked(await self.client.run(*self.adding(job)), job.name), job.name)
 
     async def add_all(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
         """Store many jobs in one round trip: for each what became of it. Concurrency: each add is atomic, not all."""
-        replies = await self.client.run_all(list(map(self._adding, jobs)))
+        replies = await self.client.run_all(list(map(self.adding, jobs)))
         return [_added_or_error(reply, job.name) for reply, job in zip(replies, jobs, strict=True)]
 
     def adding(self, job: NewJob) -> Call:
-        """What `add` would send, for a script that adds this job with others."""
-        return self._adding(job)
-
-    def _adding(self, job: NewJob) -> Call:
+        """What `add` sends."""
         shipped_name = _add_script(job)
         keys = self._add_keys[shipped_name]
         args: tuple[Argument, ...] = (*wire.pack_new_job(self.keys.base, job), job.timestamp_ms)

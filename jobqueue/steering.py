@@ -10,7 +10,7 @@ from jobqueue.answers import checked
 from jobqueue.clock import now_ms
 from jobqueue.ending import Endings
 from jobqueue.errors import DuplicateJob, JobNotFound, JobNotInState
-from jobqueue.job import Job, Keep, Related
+from jobqueue.job import CANCELLED, Job, Keep, Related
 from jobqueue.packing import pack
 from jobqueue.queue import Queue
 from jobqueue.scripts import around, own
@@ -21,7 +21,7 @@ DONE: Final = "done "
 """How work ended elsewhere: this and its result's JSON, or the next."""
 REQUEUE: Final = "requeue"
 
-Cancelled = Literal["cancelled", "marked", "completed", "failed", "missing"]
+CancelAnswer = Literal["cancelled", "marked", "completed", "failed", "missing"]
 """What cancelling came to: it never runs; its worker was told; it had ended before; or there is no such job."""
 
 _CANCEL_LOCK_MS: Final = 30_000
@@ -30,12 +30,12 @@ _GATES_AT_ONCE: Final = 500
 _JOBS_AT_ONCE: Final = 1_000
 
 
-async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) -> Cancelled:
+async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) -> CancelAnswer:
     """Fail a job that has not started, or mark one that is active. Concurrency: atomic. Raises: RedisError."""
     canceller = Claimant(f"cancel:{uuid4().hex}", "", _CANCEL_LOCK_MS)
     fields = {"stc": "0"}
     keys, args = Endings(queue).finishing(
-        job, Finish("failed", f"Cancelled: {reason}", keep, fields), canceller, fetch=False
+        job, Finish("failed", CANCELLED + reason, keep, fields), canceller, fetch=False
     )
     asked = pack_ties(
         ties,
@@ -46,7 +46,7 @@ async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) ->
         lockMs=_CANCEL_LOCK_MS,
         reason=reason,
     )
-    answer: Cancelled = checked(
+    answer: CancelAnswer = checked(
         await queue.client.run(around("cancelJob", "moveToFinished"), keys, (*args, asked)), job.id
     )
     return answer
@@ -60,7 +60,7 @@ async def retry_by_hand(queue: Queue, job: Job, ties: Ties) -> None:
     words = ("events", "failed", "wait", "meta", "active", "marker", "prioritized", "pc")
     keys = (queue.keys.job(job.id), *queue.keys.each(words))
     push = "RPUSH" if job.options.get("lifo") is True else "LPUSH"
-    asked = pack_ties(ties, base=queue.keys.base, jobId=job.id)
+    asked = pack_ties(ties, base=queue.keys.base, jobId=job.id, now=now_ms())
     args = (job.id, push, "failedReason", "failed", "1", "0", asked)
     reply = await queue.client.run(around("retryByHand", "reprocessJob"), keys, args)
     if isinstance(reply, list):

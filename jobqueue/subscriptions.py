@@ -174,7 +174,7 @@ def _outcome(queue: str, matched: Matched) -> JobOutcome:
         at_ms=event.position.at_ms,
         result=encoding.decode_result(fields.get("returnvalue")) if state == "completed" else None,
         failed_reason=None if state == "completed" else fields.get("failedReason", ""),
-        delay_ms=int(delay) if state == "retried" and delay.isdigit() else None,
+        delay_ms=int(delay) if state == "retried" and delay.isascii() and delay.isdigit() else None,
     )
 
 

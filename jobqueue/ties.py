@@ -7,11 +7,10 @@ worker picks it up, and given back in the step that ends the job or its try. Sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from jobqueue import encoding
-from jobqueue.errors import InvalidPayload
 from jobqueue.handler import Handler, Singleton, Superseding
 from jobqueue.job import Envelope, Job, Related
 from jobqueue.keys import QueueKeys
@@ -125,9 +124,8 @@ def of_new_job(keys: QueueKeys, handler: Handler[Any], payload: Any, envelope: E
     if not is_bound(handler) and envelope.related is None and envelope.order_key is None:
         return NO_TIES
     if isinstance(handler.pattern, Singleton):
-        handler.pattern.identity_of(
-            handler.name, payload
-        )  # a key function that fails does so before anything is stored
+        # its lock is taken later, but a key function that fails does so before anything is stored
+        handler.pattern.identity_of(handler.name, payload)
     found = _found(keys, handler, payload, envelope, now_ms)
     return tuple(tie for tie in found if not isinstance(tie, AckTie | RateTie))
 
@@ -160,7 +158,7 @@ def of_any_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
         try:
             payload = handler.validate_json(encoding.encode_json(job.envelope.payload))
             return of_picked_up_job(keys, handler, payload, job, token="")
-        except (InvalidPayload, ValueError):
+        except Exception:  # a user's validator may raise anything, and the job must come to its end all the same
             return of_stored_job(keys, job, handler)
     return of_stored_job(keys, job, handler)
 
@@ -196,7 +194,3 @@ def _found(keys: QueueKeys, handler: Handler[Any], payload: Any, envelope: Envel
     if policy.concurrency is not None:
         partition = policy.concurrency.partition_of(payload)
         yield LimitTie(keys.limit(handler.name, partition), policy.concurrency.max)
-
-
-def has_lane(ties: Sequence[Tie]) -> bool:
-    return any(isinstance(tie, LaneTie) for tie in ties)

@@ -32,6 +32,7 @@ _TYPES = frozenset(get_args(JobType))
 _BARE_DATA = '{"type":"adhoc","payload":'
 _BARE = Envelope(None)
 _SHARED_OPTIONS_LENGTH = 2_000
+_MOST_EXACT = 2**53
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
 _FALLBACK_BACKOFF = exponential(5_000)
 
@@ -338,7 +339,11 @@ def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdigit() else int(float(text)) if "." in text or "e" in text else int(text)
+    """Raises: ValueError, also for a number that a script's would not hold exactly."""
+    number = int(text) if text.isdigit() else int(float(text)) if "." in text or "e" in text else int(text)
+    if not -_MOST_EXACT <= number <= _MOST_EXACT:
+        raise ValueError(f"{text:.100} is no number that can be exact")
+    return number
 
 
 def _number_or_none(text: str) -> int | None:

@@ -20,7 +20,7 @@ from jobqueue.errors import (
 )
 from jobqueue.inspector.turns import turn_of
 from jobqueue.inspector.views import MAX_LIMIT, MAX_OFFSET, STATES, JobList, JobView, QueueView, Turn
-from jobqueue.job import QUEUE_NAME, Job, JobOptions, State
+from jobqueue.job import CANCELLED, QUEUE_NAME, Job, JobOptions, State
 from jobqueue.keys import QueueKeys
 from jobqueue.masking import PLAIN, Masker, mask, masker_of
 from jobqueue.queue import Queue
@@ -32,7 +32,6 @@ MAX_LOOKED_AT: Final = 10_000
 """Failed jobs that a filter looks at, the latest first: as many as retention keeps by default."""
 
 _LOOK = 1_000  # at a time: Redis does nothing else meanwhile, and needs some 3 ms for it
-_CANCELLED = "Cancelled: "
 _SCAN_CALLS = 50
 _SCAN_KEYS = 1_000
 _MAX_FOUND_QUEUES = 1_000
@@ -140,7 +139,7 @@ class Inspector:
         found: dict[str, None] = {}  # a job that fails meanwhile moves the others on, into the next look too
         first, count = 0, 1
         while first < min(count, MAX_LOOKED_AT):
-            args = (queue.keys.base, _CANCELLED, int(cancelled), first, first + _LOOK - 1)
+            args = (queue.keys.base, CANCELLED, int(cancelled), first, first + _LOOK - 1)
             count, ids = await self._client.run(own("failedIds"), [queue.keys.of("failed")], args)
             found.update(dict.fromkeys(ids))
             first += _LOOK
@@ -256,7 +255,7 @@ class Inspector:
         handler = self._app.registry.find(fields.get("name", ""))
         masker = masker_of(handler.payload) if handler is not None else PLAIN
         shown_id = _clean(job_id)
-        cancelled = state == "failed" and fields.get("failedReason", "").startswith(_CANCELLED)
+        cancelled = state == "failed" and fields.get("failedReason", "").startswith(CANCELLED)
         try:
             job = _masked(wire.decode_job(queue, shown_id, fields), masker)
         except MalformedJob as error:

@@ -46,7 +46,10 @@ local function unpark(base, id, now)
   local job = redis.call("HMGET", base .. id, "timestamp", "delay", "priority")
   local due, priority = (tonumber(job[1]) or 0) + (tonumber(job[2]) or 0), tonumber(job[3]) or 0
   if due > now then
-    redis.call("ZADD", base .. "delayed", exact(due * 0x1000), id)
+    -- as the shipped getDelayedScore: jobs of one millisecond keep their order
+    local low, high = due * 0x1000, (due + 1) * 0x1000 - 1
+    local last = redis.call("ZREVRANGEBYSCORE", base .. "delayed", exact(high), exact(low), "WITHSCORES", "LIMIT", 0, 1)[2]
+    redis.call("ZADD", base .. "delayed", exact(last and math.min(tonumber(last) + 1, high) or low), id)
     redis.call("XADD", base .. "events", "*", "event", "delayed", "jobId", id, "delay", exact(due))
     local first = redis.call("ZRANGE", base .. "delayed", 0, 0, "WITHSCORES")
     redis.call("ZADD", base .. "marker", exact(tonumber(first[2]) / 0x1000), "1")

@@ -7,8 +7,8 @@
     ARGV[#ARGV] "" for the finish of a job without ties, else msgpack: base, jobId, token, now, keep (ms), ties,
       heeded (the outcome is an answer to a mark), ended (no try follows), startsIn (ms until the next, if it waits),
       completed (it succeeded), waits (for its children), failure ({name, attempt, reason, delay} of a try that another follows)
-  Returns: {"cancelled", reason}, {"superseded", id of the newer job} or {"childless", ""} (it waits for children, and has
-    none that is unfinished) where nothing was done because of that, else the shipped script's answer.
+  Returns: {"cancelled", reason}, {"superseded", id of the newer job} or {"childless", "done" or "never"} (it waits for
+    children, and has none that is unfinished) where nothing was done because of that, else the shipped script's answer.
 ]]
 -- include _saidOf
 if ARGV[#ARGV] == "" then
@@ -35,7 +35,7 @@ end
 local jobKey = base .. id
 local pending = redis.call("SCARD", jobKey .. ":dependencies")
 if asked.waits and pending == 0 and redis.call("EXISTS", jobKey .. ":unsuccessful") == 0 then
-  return {"childless", ""}
+  return {"childless", redis.call("EXISTS", jobKey .. ":processed", jobKey .. ":failed") > 0 and "done" or "never"}
 end
 local function willBeDone() -- else the shipped script says what is wrong, and nothing is given back
   if redis.call("GET", jobKey .. ":lock") ~= asked.token then
@@ -57,7 +57,8 @@ if willBeDone() then
 end
 local answer = shipped(KEYS, ARGV)
 local fetched = type(answer) == "table" and type(answer[1]) == "table" and 1 or 0
-if released > fetched then
+local isReleased = not (asked.ended or asked.startsIn or asked.failure) -- the shipped script leaves no marker by priority
+if released > fetched or isReleased then
   markReady(base)
 end
 return answer

@@ -26,18 +26,35 @@ local function isHeldInVain(gate, id)
   return not isUnfinished(base, id) or (isLimit and (waitsIn("delayed") or waitsIn("waiting-children")))
 end
 
+-- Nobody who asks knows of a limit: its parked jobs go on, and ask anew where it is known. Who holds it runs on.
+local function letAllGo(gate)
+  local parked = redis.call("ZRANGEBYSCORE", gate, "(0", "+inf", "LIMIT", 0, asked.jobs)
+  local freed = 0
+  for _, id in ipairs(parked) do
+    if redis.call("ZSCORE", base .. "waiting-children", id) and isUnfinished(base, id) then
+      unpark(base, id, now)
+      freed = freed + 1
+    end
+    redis.call("ZREM", gate, id)
+  end
+  return freed
+end
+
 local released = 0
 local gates = redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now - asked.interval, "LIMIT", 0, asked.gates)
 for _, gate in ipairs(gates) do
   local holding = redis.call("ZRANGEBYSCORE", gate, 0, 0)
   local limit = limitOf(gate)
   for _, id in ipairs(holding) do
-    if limit == 0 or isHeldInVain(gate, id) then
+    if isHeldInVain(gate, id) then
       redis.call("ZREM", gate, id)
     end
   end
   redis.call("ZADD", KEYS[1], now, gate)
-  local max = limit == 0 and asked.jobs or limit or math.max(#holding, 1)
+  if limit == 0 then
+    released = released + letAllGo(gate)
+  end
+  local max = limit and math.max(limit, 1) or math.max(#holding, 1)
   released = released + release(base, gate, max, now, keep)
 end
 if released > 0 then

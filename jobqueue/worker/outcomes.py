@@ -13,7 +13,7 @@ from jobqueue import encoding, wire
 from jobqueue.context import AbortReason
 from jobqueue.errors import Discard, JobCancelled, Retry, Snooze, WaitForChildren
 from jobqueue.handler import Handler
-from jobqueue.job import MAX_DELAY_MS, Backoff, Job
+from jobqueue.job import CANCELLED, MAX_DELAY_MS, Backoff, Job
 from jobqueue.wire import Fetched
 
 KEEP_TRACES = 10
@@ -90,7 +90,7 @@ class Cancelled:
     @property
     def failed_reason(self) -> str:
         """What the job's record says, by which a cancelled job is told from a failed one."""
-        return _bounded(f"Cancelled: {self.reason}", MAX_REASON)
+        return _bounded(CANCELLED + self.reason, MAX_REASON)
 
 
 @dataclass(frozen=True, slots=True)

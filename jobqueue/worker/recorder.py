@@ -11,7 +11,7 @@ from jobqueue.job import Job, Keep
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
 from jobqueue.ties import Ties
-from jobqueue.transitions import Claimant, Delay, Ended, Finish
+from jobqueue.transitions import Claimant, Delay, Ended, Finish, Mark
 from jobqueue.wire import NOTHING, Fetched
 from jobqueue.worker.outcomes import (
     Cancelled,
@@ -34,6 +34,7 @@ from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.settling import settle
 
 _CHILDLESS_WAIT_MS = 100
+_CHILDLESS_RETRY_MS = 1_000
 
 
 class Recorded(NamedTuple):
@@ -81,7 +82,7 @@ class Recorder:
             return await self.record(job, failure, ties, claimant, policy, may_fetch)
         if ended.mark is None:
             return Recorded(outcome, ended.next)
-        instead = heeded(ended.mark) or Postponed(_CHILDLESS_WAIT_MS)
+        instead = heeded(ended.mark) or _childless(job, ended.mark)
         return await self.record(job, instead, ties, claimant, policy, may_fetch)
 
     def _write(
@@ -103,6 +104,14 @@ class Recorder:
                 raise AssertionError("a parked job was written in the step that parked it")
             case _:
                 return self._endings.finish(job, _finish(job, outcome, policy), claimant, ties, fetch=fetch)
+
+
+def _childless(job: Job, mark: Mark) -> Outcome:
+    """A job that waits for children which have ended runs again. One that never had any would do so for ever."""
+    if mark.value == "done":
+        return Postponed(_CHILDLESS_WAIT_MS)
+    reason = "waits for its children, but has none"
+    return Retried(_CHILDLESS_RETRY_MS, reason, "") if job.attempt < job.attempts else Failed(reason)
 
 
 def _finish(job: Job, outcome: Final, policy: Policy) -> Finish:

@@ -247,3 +247,19 @@ async def test_a_worker_that_is_stopped_between_two_children_loses_and_doubles_n
         # then
         assert await end_of(app, stored.job_id) == ("completed", "[1,2]")
         assert {(await app.queue().job(child)).attempts_started for child in ("first", "second")} == {1}
+
+
+async def test_a_job_that_waits_for_children_and_never_had_any_fails(settings: MakeSettings) -> None:
+    """It ran ten times a second for ever, uncounted: a forgotten `if`."""
+    tries: list[int] = []
+
+    @make_job(attempts=2)
+    async def parent(ctx: JobContext) -> None:
+        tries.append(ctx.job.attempt)
+        raise WaitForChildren
+
+    async with working(settings(), parent) as app:
+        with pytest.raises(JobFailed, match="waits for its children, but has none"):
+            await (await app.enqueue_job(parent)).wait(WAIT_S)
+
+    assert tries == [1, 2]

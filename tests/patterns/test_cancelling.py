@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 import pytest
+from pydantic import BaseModel, field_validator
 from redis.asyncio import Redis
 
 from jobqueue import (
@@ -254,6 +256,65 @@ async def test_a_job_that_has_ended_cannot_be_cancelled(settings: MakeSettings) 
             await app.cancel_job(job.job_id)
         with pytest.raises(JobNotFound):
             await app.cancel_job("nobody")
+
+
+class Picky(BaseModel):
+    """A payload whose validator breaks after the job was stored."""
+
+    number: int
+    broken: ClassVar[bool] = False
+
+    @field_validator("number")
+    @classmethod
+    def check(cls, number: int) -> int:
+        if cls.broken:
+            raise KeyError(number)
+        return number
+
+
+async def test_a_job_whose_validator_raises_anything_can_be_cancelled_and_retried(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @make_job
+    async def count(ctx: JobContext, payload: Picky) -> None: ...
+
+    async with App(Registry([count]), settings()) as app:
+        job = await app.enqueue_job(count, Picky(number=1), order_key="a")
+        monkeypatch.setattr(Picky, "broken", True)
+
+        assert await app.cancel_job(job.job_id) == "cancelled"
+        await app.retry_job(job.job_id)
+        assert await app.queue().state(job.job_id) == "waiting"
+
+
+async def test_a_cancelled_job_that_is_retried_stands_before_all_that_were_enqueued_after_it(
+    settings: MakeSettings,
+) -> None:
+    """It had never started, so it was taken for a new one and went to the end of its key."""
+    ran: list[str] = []
+
+    @make_job
+    async def step(ctx: JobContext, payload: str) -> None:
+        ran.append(payload)
+
+    async with App(Registry([step]), settings()) as app:
+        jobs = [await app.enqueue_job(step, name, order_key="a") for name in ("first", "second", "third")]
+        await app.cancel_job(jobs[1].job_id)
+        await app.retry_job(jobs[1].job_id)
+        assert await app.queue().state(jobs[1].job_id) == "waiting-children"
+        async with serving(app):
+            await jobs[2].wait(WAIT_S)
+
+    assert ran == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("reason", ["Annulé\xa0: doublon", "👩‍🚀", "x" * 1_000])
+async def test_a_reason_may_be_in_any_script(settings: MakeSettings, reason: str) -> None:
+    async with App(Registry([work]), settings()) as app:
+        job = await app.enqueue_job(work, "x")
+        await app.cancel_job(job.job_id, reason)
+
+        assert (await app.queue().job(job.job_id)).failed_reason == f"Cancelled: {reason}"
 
 
 @pytest.mark.parametrize("reason", ["", " ", "two\nlines", "x" * 1_001, None])

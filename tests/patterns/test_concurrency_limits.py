@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, InvalidPayload, JobContext, Registry, fixed, limit, make_job
+from jobqueue import App, InvalidPayload, JobContext, Registry, Worker, fixed, limit, make_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, keys_of, own_keys, serving, working
 from tests.support.eventually import eventually
@@ -299,6 +299,29 @@ async def test_jobs_that_are_parked_before_a_limit_that_is_no_more_run(settings:
         await app.enqueue_jobs([(limited, number) for number in range(200)])
     async with App(Registry([unlimited]), settings()) as app, serving(app):
         await eventually(lambda: all_have_ended(app, 200))
+
+
+async def test_a_worker_that_does_not_know_a_limit_does_not_open_it_for_those_that_do(
+    settings: MakeSettings, crowd: Crowd
+) -> None:
+    """In a deploy that adds a limit both are at work. The old worker's repair counted a thousand parked jobs as let
+    through, and the new one ran ten at once.
+    """
+
+    async def call(ctx: JobContext) -> None:
+        await crowd.stay(ctx.worker_name, 0.02)
+
+    limited, unlimited = make_job(call, concurrency=1), make_job(call)
+    async with (
+        App(Registry([limited]), settings(worker_concurrency=10)) as new,
+        App(Registry([unlimited]), settings(worker_concurrency=1)) as old,
+        Worker(new, name="new"),
+        Worker(old, name="old"),
+    ):
+        jobs = await new.enqueue_jobs([(limited, None)] * 250)
+        await asyncio.gather(*(job.wait(WAIT_S) for job in jobs))
+
+    assert crowd.most["new"] == 1
 
 
 async def test_a_handler_that_becomes_ordered_is_not_wedged(settings: MakeSettings) -> None:

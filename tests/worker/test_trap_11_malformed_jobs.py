@@ -27,6 +27,7 @@ MALFORMED: dict[str, tuple[Mapping[str, str | bytes], str]] = {
     "options are not UTF-8": ({"opts": b'{"a":"\xff"}'}, "malformed job: field 'opts'"),
     "timestamp is no number": ({"timestamp": "yesterday"}, "malformed job: field 'timestamp'"),
     "timestamp is infinite": ({"timestamp": "1e999"}, "malformed job: field 'timestamp'"),
+    "timestamp is too large to be exact": ({"timestamp": "1e30"}, "malformed job: field 'timestamp'"),
     "priority is no number": ({"priority": "high"}, "malformed job: field 'priority'"),
     "attempts made is no number": ({"atm": "x"}, "malformed job: field 'atm'"),
     "progress is no JSON": ({"progress": "{half"}, "malformed job: field 'progress'"),

@@ -105,14 +105,15 @@ class Serving:
             yield from map(decode_to_child, lines.feed(data))
 
     def _take(self, message: ToChild) -> None:
+        call = self._call  # the main thread may be done with it at any moment
         match message:
             case Order():
                 self._call = Call(message, self._send)
                 self._calls.put(self._call)
-            case Stop() if self._call is not None:
-                self._call.stop(message)
-            case Stored() | Offspring() | Refused() if self._call is not None:
-                self._call.asking.answer(message)
+            case Stop() if call is not None:
+                call.stop(message)
+            case Stored() | Offspring() | Refused() if call is not None:
+                call.asking.answer(message)
             case _:
                 return  # it comes too late
 
