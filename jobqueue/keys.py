@@ -100,15 +100,11 @@ class QueueKeys:
         return f"{self.base}job:gates:parked"
 
     def rate(self, handler: str) -> str:
-        """list: epoch ms of the last turns that a handler's jobs were given, the latest first. Expires."""
+        """list: epoch ms of the last starts of a handler's jobs under its rate limit, the latest first. Expires."""
         return f"{self.base}job:rate:{handler}"
 
-    def starts(self, handler: str) -> str:
-        """list: epoch ms of the last starts of a handler's jobs under its rate limit, the latest first. Expires."""
-        return f"{self.base}job:starts:{handler}"
-
     def booked(self, handler: str) -> str:
-        """zset: jobs whose turn under the rate limit comes later, with its epoch ms. Expires."""
+        """zset: the line of the jobs that wait for a turn under the rate limit, by rank. Expires."""
         return f"{self.base}job:booked:{handler}"
 
     def care(self) -> str:

@@ -73,11 +73,10 @@ class LockTie(NamedTuple):
 
 
 class RateTie(NamedTuple):
-    """So many starts in a span of `per` ms; `booked` has the jobs whose turn comes later, `starts` the last starts."""
+    """So many starts in a span of `per` ms; `booked` is the line of those that wait for their turn."""
 
     key: str
     booked: str
-    starts: str
     max: int
     per: int
     kind: Literal["rate"] = "rate"
@@ -146,7 +145,7 @@ def of_picked_up_job(keys: QueueKeys, handler: Handler[Any], payload: Any, job: 
         ties.append(AckTie(keys.acknowledged(job.id)))
     limit = handler.policy.rate_limit
     if limit is not None:
-        ties.append(RateTie(keys.rate(job.name), keys.booked(job.name), keys.starts(job.name), limit.max, limit.per_ms))
+        ties.append(RateTie(keys.rate(job.name), keys.booked(job.name), limit.max, limit.per_ms))
     return tuple(ties)
 
 

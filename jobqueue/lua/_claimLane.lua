@@ -2,14 +2,15 @@
 -- mark outlives the start of the job that it marks; the lane outlives its holder's. Returns the id of the superseded
 -- job, or "". `rank` is the time of the claim (epoch ms), `keep` the ms that lane and mark outlive the start.
 local function claimLane(base, lane, id, rank, now, keep)
-  local holder = redis.call("HGET", lane, "holder")
+  local holder = holderOf(base, lane)
   local superseded = ""
-  if holder and holder ~= id and isUnfinished(base, holder) then
+  if holder and holder ~= id then
     redis.call("SET", base .. "job:superseded:" .. holder, id, "PX", exact(msUntilStart(base, holder, now) + keep))
     redis.call("PUBLISH", base .. "job:signals", "superseded\n" .. holder .. "\n" .. id)
     superseded = holder
   end
-  redis.call("HSET", lane, "holder", id, "rank", exact(rank))
+  hold(base, lane, id)
+  redis.call("HSET", lane, "rank", exact(rank))
   redis.call("PEXPIRE", lane, exact(msUntilStart(base, id, now) + keep))
   return superseded
 end

@@ -23,6 +23,19 @@ local function msUntilStart(base, id, now)
   return math.max((tonumber(job[1]) or 0) + (tonumber(job[2]) or 0) - now, 0)
 end
 
+-- The unfinished job that holds a lane, or that others would duplicate; a later job of its id is not taken for it.
+local function holderOf(base, key)
+  local held = redis.call("HMGET", key, "holder", "at")
+  local id, at = held[1], held[2]
+  if id and isUnfinished(base, id) and (not at or at == redis.call("HGET", base .. id, "timestamp")) then
+    return id
+  end
+end
+
+local function hold(base, key, id)
+  redis.call("HSET", key, "holder", id, "at", redis.call("HGET", base .. id, "timestamp") or "")
+end
+
 local function extend(key, ms)
   local left = redis.call("PTTL", key)
   if left >= 0 and left < ms then
@@ -38,6 +51,16 @@ local function markReady(base)
   end
 end
 
+-- As the shipped scripts delay a job: those of one millisecond keep their order, and the marker tells of the first.
+local function delayUntil(base, id, due)
+  local delayed, low, high = base .. "delayed", due * 0x1000, (due + 1) * 0x1000 - 1
+  redis.call("ZREM", delayed, id)
+  local last = redis.call("ZREVRANGEBYSCORE", delayed, exact(high), exact(low), "WITHSCORES", "LIMIT", 0, 1)[2]
+  redis.call("ZADD", delayed, exact(last and math.min(tonumber(last) + 1, high) or low), id)
+  local first = redis.call("ZRANGE", delayed, 0, 0, "WITHSCORES")
+  redis.call("ZADD", base .. "marker", exact(tonumber(first[2]) / 0x1000), "1")
+end
+
 -- As the shipped moveParentToWait does, but to the end of the queue, so that one key's jobs do not overtake the others',
 -- and without the marker: the same step may fetch the job.
 -- Returns the ms until the job starts.
@@ -46,13 +69,8 @@ local function unpark(base, id, now)
   local job = redis.call("HMGET", base .. id, "timestamp", "delay", "priority")
   local due, priority = (tonumber(job[1]) or 0) + (tonumber(job[2]) or 0), tonumber(job[3]) or 0
   if due > now then
-    -- as the shipped getDelayedScore: jobs of one millisecond keep their order
-    local low, high = due * 0x1000, (due + 1) * 0x1000 - 1
-    local last = redis.call("ZREVRANGEBYSCORE", base .. "delayed", exact(high), exact(low), "WITHSCORES", "LIMIT", 0, 1)[2]
-    redis.call("ZADD", base .. "delayed", exact(last and math.min(tonumber(last) + 1, high) or low), id)
+    delayUntil(base, id, due)
     redis.call("XADD", base .. "events", "*", "event", "delayed", "jobId", id, "delay", exact(due))
-    local first = redis.call("ZRANGE", base .. "delayed", 0, 0, "WITHSCORES")
-    redis.call("ZADD", base .. "marker", exact(tonumber(first[2]) / 0x1000), "1")
     return due - now
   end
   if priority > 0 then

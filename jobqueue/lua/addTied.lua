@@ -18,8 +18,8 @@ end
 local isParked = false
 for _, tie in ipairs(asked.ties) do
   if tie.kind == "unique" then
-    local holder = redis.call("HGET", tie.key, "holder")
-    if holder and isUnfinished(base, holder) then
+    local holder = holderOf(base, tie.key)
+    if holder then
       return {-1, holder}
     end
   elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
@@ -46,7 +46,7 @@ for _, tie in ipairs(asked.ties) do
   if tie.kind == "lane" then
     superseded = claimLane(base, tie.key, id, now, now, keep)
   elseif tie.kind == "unique" then
-    redis.call("HSET", tie.key, "holder", id)
+    hold(base, tie.key, id)
     redis.call("PEXPIRE", tie.key, exact(asked.startsIn + keep))
   elseif tie.kind == "related" then
     redis.call("SADD", tie.key, id)

@@ -7,7 +7,7 @@
     ARGV[#ARGV] "" for the finish of a job without ties, else msgpack: base, jobId, token, now, keep (ms), ties,
       heeded (the outcome is an answer to a mark), ended (no try follows), startsIn (ms until the next, if it waits),
       completed (it succeeded), waits (for its children), failure ({name, attempt, reason, delay} of a try that another follows)
-  Returns: {"cancelled", reason}, {"superseded", id of the newer job} or {"childless", "done" or "never"} (it waits for
+  Returns: {"cancelled", reason}, {"superseded", id of the newer job}, {"acknowledged", how} or {"childless", "done" or "never"} (it waits for
     children, and has none that is unfinished) where nothing was done because of that, else the shipped script's answer.
 ]]
 -- include _saidOf
@@ -21,6 +21,14 @@ if not asked.heeded then
   local reason = saidOf(asked.base .. asked.jobId, KEYS[#KEYS])
   if reason then
     return {"cancelled", reason}
+  end
+end
+if not (asked.heeded or asked.completed) then -- done is done, though the try then failed or was given back
+  for _, tie in ipairs(asked.ties) do
+    local how = tie.kind == "ack" and saidOf(asked.base .. asked.jobId, tie.key)
+    if how and how ~= "requeue" then
+      return {"acknowledged", how}
+    end
   end
 end
 local base, id, now, keep = asked.base, asked.jobId, asked.now, asked.keep

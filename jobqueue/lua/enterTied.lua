@@ -17,22 +17,22 @@ local base, id, now, keep = asked.base, asked.jobId, asked.now, asked.keep
 local job = {id = id, priority = asked.priority, timestamp = asked.timestamp, startsIn = 0, ranBefore = asked.ranBefore}
 
 local function enterLane(tie)
-  local lane = redis.call("HMGET", tie.key, "holder", "rank")
-  if lane[1] == id then
+  local holder = holderOf(base, tie.key)
+  if holder == id then
     return nil
   end
-  if lane[1] and tonumber(lane[2] or 0) > tie.rank and isUnfinished(base, lane[1]) then
-    return lane[1]
+  if holder and tonumber(redis.call("HGET", tie.key, "rank") or 0) > tie.rank then
+    return holder
   end
   claimLane(base, tie.key, id, tie.rank, now, keep)
 end
 
 local function claimUnique(tie)
-  local holder = redis.call("HGET", tie.key, "holder")
-  if holder and holder ~= id and isUnfinished(base, holder) then
+  local holder = holderOf(base, tie.key)
+  if holder and holder ~= id then
     return holder
   end
-  redis.call("HSET", tie.key, "holder", id)
+  hold(base, tie.key, id)
   redis.call("PEXPIRE", tie.key, keep)
 end
 
@@ -51,31 +51,22 @@ local function acquire(tie)
   return fence
 end
 
--- Each list holds the last `max` times, the latest first: of bookings, so that each has a turn of its own, and of starts,
--- so that those whose turn has passed unused do not start together. Returns ms until its turn.
-local function book(tie)
-  local function freeFrom(list)
-    local oldest = redis.call("LINDEX", list, tie.max - 1)
-    return oldest and tonumber(oldest) + tie.per or 0
+-- Start now, or stand in the line of those that wait for a turn. Returns ms until its turn, 0 where it starts.
+local function start(tie)
+  if not redis.call("ZSCORE", tie.booked, id) then
+    redis.call("ZADD", tie.booked, exact(rankOf({kind = "limit", key = tie.booked}, job)), id)
   end
-  local function note(list, time)
-    redis.call("LPUSH", list, exact(time))
-    redis.call("LTRIM", list, 0, tie.max - 1)
-    redis.call("PEXPIRE", list, exact(time - now + tie.per))
-  end
-  local turn, free = tonumber(redis.call("ZSCORE", tie.booked, id) or nil), freeFrom(tie.starts)
-  if not turn or (turn <= now and free > now) then
-    turn = math.max(now, free, freeFrom(tie.key))
-    note(tie.key, turn)
-  end
+  passOver(base, tie.booked, id)
+  local turn = turnOf(tie, redis.call("ZRANK", tie.booked, id), now)
   if turn > now then
-    redis.call("ZADD", tie.booked, exact(turn), id)
-    redis.call("ZREMRANGEBYSCORE", tie.booked, "-inf", exact(now - keep))
     redis.call("PEXPIRE", tie.booked, exact(turn - now + keep))
     return turn - now
   end
   redis.call("ZREM", tie.booked, id)
-  note(tie.starts, now)
+  redis.call("LPUSH", tie.key, exact(now))
+  redis.call("LTRIM", tie.key, 0, tie.max - 1)
+  redis.call("PEXPIRE", tie.key, exact(tie.per))
+  moveUp(base, tie, now)
   return 0
 end
 
@@ -141,7 +132,7 @@ for _, tie in ipairs(asked.ties) do
     end
     redis.call("DEL", tie.key) -- meant for a run that is gone, or a former job of this id
   elseif tie.kind == "rate" then
-    local wait = book(tie)
+    local wait = start(tie)
     if wait > 0 then
       return {"booked", wait}
     end

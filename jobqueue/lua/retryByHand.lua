@@ -10,8 +10,8 @@
 local asked = cmsgpack.unpack(ARGV[#ARGV])
 local base, id = asked.base, asked.jobId
 for _, tie in ipairs(asked.ties) do
-  local holder = tie.kind == "unique" and redis.call("HGET", tie.key, "holder")
-  if holder and holder ~= id and isUnfinished(base, holder) then
+  local holder = tie.kind == "unique" and holderOf(base, tie.key)
+  if holder and holder ~= id then
     return {-1, holder}
   end
 end
@@ -28,7 +28,7 @@ local function park()
 end
 for _, tie in ipairs(asked.ties) do
   if tie.kind == "unique" then
-    redis.call("HSET", tie.key, "holder", id)
+    hold(base, tie.key, id)
     redis.call("PEXPIRE", tie.key, exact(asked.keep))
   elseif tie.kind == "related" then
     redis.call("SADD", tie.key, id)

@@ -150,4 +150,5 @@ async def look(redis: Redis, prefix: str, job_id: str) -> tuple[dict[str, str], 
     fields = {str(name): str(value) for name, value in (await redis.hgetall(lane)).items()}
     assert fields.pop("holder") == job_id
     assert int(fields.pop("rank")) > 0
+    assert fields.pop("at") == await redis.hget(f"{prefix}:jobs:{job_id}", "timestamp")
     return fields, round(await redis.pttl(lane) / 60_000)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, JobContext, JobFailed, JobNotInState, Registry, make_job
+from jobqueue import App, JobContext, JobFailed, JobNotInState, Registry, fixed, make_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, own_keys, serving, working
 from tests.support.eventually import eventually
@@ -155,6 +155,36 @@ async def test_a_handler_that_returns_because_its_worker_stops_has_acknowledged_
         async with serving(app):
             await eventually(lambda: bool(handed.jobs))
         assert await app.queue().state(job.job_id) == "waiting"
+
+
+async def test_done_is_done_though_the_handler_raises_afterwards(settings: MakeSettings) -> None:
+    """The acknowledgement was taken, and forgotten with the try: the job stayed active for ever."""
+
+    @make_job(ack="manual", attempts=3, backoff=fixed(1))
+    async def hand_over(ctx: JobContext) -> None:
+        await app.mark_done(ctx.job, "done")
+        raise RuntimeError("after it was done")
+
+    async with working(settings(), hand_over) as app:
+        assert await (await app.enqueue_job(hand_over)).wait(WAIT_S) == "done"
+
+
+async def test_done_is_done_though_the_worker_stops_meanwhile(settings: MakeSettings) -> None:
+    """It was said while the job was given back, and the work was done twice."""
+    handed = Handed()
+
+    @make_job(ack="manual", grace_ms=5_000)
+    async def hand_over(ctx: JobContext) -> None:
+        handed.jobs.append(ctx.job.id)
+        await ctx.signal.wait()
+        await app.mark_done(ctx.job, "done")
+
+    async with App(Registry([hand_over]), settings(worker_shutdown_ms=50)) as app:
+        job = await app.enqueue_job(hand_over)
+        async with serving(app):
+            await eventually(lambda: bool(handed.jobs))
+        assert await job.wait(WAIT_S) == "done"
+    assert handed.jobs == [job.job_id]
 
 
 async def test_a_worker_that_stops_gives_an_unacknowledged_job_back(settings: MakeSettings) -> None:

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import App, InvalidPayload, JobContext, Registry, Worker, fixed, limit, make_job
+from jobqueue import App, InvalidPayload, JobContext, Registry, Worker, fixed, limit, make_job, make_superseding_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, keys_of, own_keys, serving, working
 from tests.support.eventually import eventually
@@ -226,6 +226,75 @@ async def test_jobs_whose_turns_have_passed_unused_do_not_start_together(setting
 
     spans = [later - earlier for earlier, later in zip(started, started[2:], strict=False)]
     assert min(spans) > 0.25, "a job may be picked up a little late, so the next one seems early"
+
+
+async def test_jobs_under_a_rate_start_in_their_order_and_no_turn_is_lost(settings: MakeSettings) -> None:
+    """A job whose predecessor had started a millisecond late was sent behind the whole backlog, and its turn stayed
+    unused: a hundred jobs took half as long again as they had to.
+    """
+    started: list[int] = []
+
+    @make_job(rate_limit=(1, 30))
+    async def call(ctx: JobContext, payload: int) -> None:
+        started.append(payload)
+
+    async with App(Registry([call]), settings(worker_concurrency=10)) as app:
+        jobs = await app.enqueue_jobs([(call, number) for number in range(60)])
+        async with serving(app):
+            await asyncio.gather(*(job.wait(WAIT_S) for job in jobs))
+
+    assert started == list(range(60))
+
+
+async def test_an_urgent_job_does_not_wait_behind_a_backlog_under_a_rate(settings: MakeSettings) -> None:
+    started: list[str] = []
+
+    @make_job(rate_limit=(1, 100))
+    async def call(ctx: JobContext, payload: str) -> None:
+        started.append(payload)
+
+    async with working(settings(), call) as app:
+        await app.enqueue_jobs([(call, "backlog")] * 50, priority=9)
+        await eventually(lambda: all_are_booked(app, 45))
+        await (await app.enqueue_job(call, "urgent", priority=1)).wait(WAIT_S)
+
+    assert len(started) < 20
+
+
+async def test_a_turn_of_a_cancelled_job_goes_to_the_next(settings: MakeSettings) -> None:
+    """Twenty booked jobs were cancelled, and the next one waited for turns that nobody would use."""
+
+    @make_job(rate_limit=(1, 1_000))
+    async def call(ctx: JobContext, payload: int) -> int:
+        return payload
+
+    async with working(settings(), call) as app:
+        jobs = await app.enqueue_jobs([(call, number) for number in range(31)], related=("order", "1"))
+        await jobs[0].wait(WAIT_S)
+        await eventually(lambda: all_are_booked(app, 30))
+        last = await app.enqueue_job(call, 99)
+        await eventually(lambda: all_are_booked(app, 31))
+        await app.cancel_jobs(related=("order", "1"))
+
+        assert await last.wait(5) == 99
+
+
+async def test_a_superseding_handler_under_a_rate_does_not_starve(settings: MakeSettings) -> None:
+    """Each newer job stood behind those that it had superseded, which used their turns to end without running."""
+    ran: list[int] = []
+
+    @make_superseding_job(dedupe_key=lambda payload: "one", rate_limit=(1, 200))
+    async def sync(ctx: JobContext, payload: int) -> None:
+        ran.append(payload)
+
+    async with working(settings(), sync) as app:
+        for number in range(39):
+            await app.enqueue_job(sync, number)
+            await asyncio.sleep(0.03)  # a steady stream, faster than the rate
+        await (await app.enqueue_job(sync, 39)).wait(2)
+
+    assert len(ran) >= 4
+    assert ran[-1] == 39
 
 
 async def all_are_booked(app: App, jobs: int) -> bool:

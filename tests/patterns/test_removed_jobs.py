@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from redis.asyncio import Redis
 
-from jobqueue import App, JobContext, Registry, make_superseding_job
+from jobqueue import App, JobContext, Registry, make_job, make_superseding_job
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, own_keys, serving
 from tests.support.foreign import remove
@@ -54,6 +56,32 @@ async def test_marks_from_before_the_queue_was_obliterated_end_no_job(
             assert [await job.wait(WAIT_S) for job in jobs] == ["synced"] * 6
 
     assert await own_keys(redis, prefix) <= {"job:lane:sync:lane"}, "no mark is left"
+
+
+async def test_a_later_job_of_the_id_of_a_removed_one_is_not_taken_for_it(settings: MakeSettings) -> None:
+    """`x` was about channel 42 and was removed by a tool, then `x` was a job about another: it made jobs about 42
+    duplicates, and was superseded by jobs of a lane that was not its own.
+    """
+
+    @make_job(duplicates="reject")
+    async def top_up(ctx: JobContext) -> None: ...
+
+    async with App(Registry([sync, top_up]), settings()) as app:
+        await app.enqueue_job(top_up, related=("channel", "42"), job_id="x")
+        await remove(app, "x")
+        await app.enqueue_job(sync, "lane", job_id="y")
+        await remove(app, "y")
+        await another_moment()
+        await app.enqueue_job(top_up, related=("channel", "43"), job_id="x")
+        await app.enqueue_job(sync, "another lane", job_id="y")
+
+        assert (await app.enqueue_job(top_up, related=("channel", "42"))).created
+        assert (await app.enqueue_job(sync, "lane")).superseded is None
+
+
+async def another_moment() -> None:
+    """A job's time tells it from another of its id, so let it be another millisecond."""
+    await asyncio.sleep(0.002)
 
 
 async def test_a_job_that_was_not_removed_keeps_its_mark(settings: MakeSettings) -> None:
