@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, assert_never
@@ -25,6 +26,8 @@ from jobqueue.ties import Ties
 
 MAX_REASON: Final = 1_000
 _AT_ONCE: Final = 100
+_UNSENDABLE = re.compile(r"[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters; but bytes that are no UTF-8 are kept as U+DC80 to U+DCFF, and may be in a foreign id."""
 NO_REASON: Final = "no reason given"
 
 Cancelling = Literal["cancelled", "cancelling"]
@@ -128,7 +131,7 @@ class Control:
         await self._acknowledge(job, steering.REQUEUE, queue)
 
     async def _acknowledge(self, job: Job | str, how: str, queue: str | None) -> None:
-        job_id, name = (job, queue) if isinstance(job, str) else (job.id, queue or job.queue)
+        job_id, name = (job.id, queue or job.queue) if isinstance(job, Job) else (job, queue)
         opened = self.queue_named(name)
         stored = await _stored(opened, job_id)
         handler = self.registry.find(stored.name)
@@ -146,11 +149,21 @@ class Control:
 
 
 async def _stored(queue: Queue, job_id: str) -> Job:
-    """The job, also one that cannot be read: it may be cancelled and retried like any other. Raises: JobNotFound."""
+    """The job, also one that cannot be read: it may be cancelled and retried like any other.
+
+    Raises: JobNotFound; InvalidOption where it is no id.
+    """
+    if not _is_id(job_id):
+        raise InvalidOption("job_id", f"must be the id of a job, not {job_id!r:.100}")
     try:
         return await queue.job(job_id)
     except MalformedJob:
         return Job(job_id, queue.name, "", Envelope(None), JobOptions({}), 0)
+
+
+def _is_id(given: object) -> bool:
+    """True for any text that Redis can be asked for."""
+    return isinstance(given, str) and not _UNSENDABLE.search(given)
 
 
 def _check_reason(reason: object) -> None:

@@ -32,8 +32,8 @@ JobType = Literal["adhoc", "cron", "cronTrigger"]
 
 QUEUE_NAME = r"[^:{}\x00-\x1f\x7f]{1,200}"
 
-Positive: TypeAlias = Annotated[StrictInt, Field(ge=1)]
-NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0)]
+Positive: TypeAlias = Annotated[StrictInt, Field(ge=1, le=LONGEST_DELAY_MS)]
+NonNegative: TypeAlias = Annotated[StrictInt, Field(ge=0, le=LONGEST_DELAY_MS)]
 
 DAY_S = 24 * 60 * 60
 MAX_PRIORITY = 2_097_151

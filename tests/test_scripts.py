@@ -18,9 +18,7 @@ from tests.conftest import MakeSettings
 
 LUA = Path(jobqueue.__file__).parent / "lua"
 OWN = sorted(file.stem for file in LUA.glob("*.lua"))
-ALONE = [
-    name for name in OWN if "shipped(" not in (LUA / f"{name}.lua").read_text() and not name.startswith("_")
-]
+ALONE = [name for name in OWN if "shipped(" not in (LUA / f"{name}.lua").read_text() and not name.startswith("_")]
 AROUND = [
     *(("addTied", name, "addParentJob") for name in ("addStandardJob", "addDelayedJob", "addPrioritizedJob")),
     ("enterTied", "moveToActive"),

@@ -93,7 +93,9 @@ end
 local function release(base, gate, max, now, keep, own)
   local released, longest, hasParked = 0, 0, nil
   local room = max - redis.call("ZCOUNT", gate, 0, 0)
-  while room > 0 and hasParked ~= false do
+  local looks = 10000 -- of many that were removed some are left to the repair, so that no call takes long
+  while room > 0 and hasParked ~= false and looks > 0 do
+    looks = looks - 1
     local id = redis.call("ZRANGEBYSCORE", gate, "(0", "+inf", "LIMIT", 0, 1)[1]
     if not id then
       hasParked = false

@@ -7,7 +7,7 @@
     ARGV[#ARGV] msgpack: base, jobId, token, now, priority, timestamp, ranBefore, keep (ms), fetch, ties
   Returns: {"run", fence or 0}, {"superseded", id of the newer job}, {"cancelled", reason}, {"acknowledged", how},
     {"duplicate", id of the unfinished job}, {"busy", id of the lock's holder}, {"booked", ms until its turn under the
-    rate limit}, {"parked", the answer of moveToActive} or {"lost"} where the job is not this token's.
+    rate limit}, {"parked", the answer of moveToActive} or {"lost", ""} where the job is not this token's.
 ]]
 -- include _ties
 -- include _claimLane
@@ -93,7 +93,7 @@ local function park()
 end
 
 if redis.call("GET", base .. id .. ":lock") ~= asked.token then
-  return {"lost"}
+  return {"lost", ""}
 end
 local reason = saidOf(base .. id, base .. "job:cancel:" .. id)
 if reason then

@@ -26,6 +26,9 @@ local function park()
   redis.call("ZADD", base .. "waiting-children", asked.now, id)
   redis.call("XADD", base .. "events", "*", "event", "waiting-children", "jobId", id, "prev", "waiting")
 end
+if redis.call("SCARD", base .. id .. ":dependencies") > 0 then
+  park() -- it was cancelled while it waited for its children, and waits on
+end
 for _, tie in ipairs(asked.ties) do
   if tie.kind == "unique" then
     hold(base, tie.key, id)

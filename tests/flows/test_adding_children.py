@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 from redis.asyncio import Redis
 
-from jobqueue import JobContext, JobFailed, make_job
+from jobqueue import App, JobContext, JobFailed, Registry, make_job
 from jobqueue.errors import JobNotFound, JobNotInState, WaitForChildren
 from jobqueue.flows import flow
 from tests.conftest import MakeSettings
@@ -263,3 +263,13 @@ async def test_a_job_that_waits_for_children_and_never_had_any_fails(settings: M
             await (await app.enqueue_job(parent)).wait(WAIT_S)
 
     assert tries == [1, 2]
+
+
+async def test_a_cancelled_parent_that_is_retried_waits_for_its_children_again(settings: MakeSettings) -> None:
+    """It went to waiting, and ran before the children whose results it wanted."""
+    async with App(Registry([echo, split]), settings()) as app:
+        result = await app.enqueue_flow(flow(split, 1, children=[flow(echo, 7, delay_ms=60_000)]))
+        await app.cancel_job(result.job_id)
+        await app.retry_job(result.job_id)
+
+        assert await app.queue().state(result.job_id) == "waiting-children"

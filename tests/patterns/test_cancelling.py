@@ -308,6 +308,14 @@ async def test_a_cancelled_job_that_is_retried_stands_before_all_that_were_enque
     assert ran == ["first", "second", "third"]
 
 
+@pytest.mark.parametrize("job_id", [None, 5, True, "\ud800"])
+async def test_what_is_no_id_is_refused(settings: MakeSettings, job_id: str) -> None:
+    async with App(Registry([work]), settings()) as app:
+        for act in (app.cancel_job, app.retry_job, app.requeue):
+            with pytest.raises(InvalidOption, match="job_id"):
+                await act(job_id)
+
+
 @pytest.mark.parametrize("reason", ["Annulé\xa0: doublon", "👩‍🚀", "x" * 1_000])
 async def test_a_reason_may_be_in_any_script(settings: MakeSettings, reason: str) -> None:
     async with App(Registry([work]), settings()) as app:

@@ -32,9 +32,15 @@ class Attempt:
 
     async def enter(self) -> Entry:
         """Claim the next job and ask whether it may run."""
+        await self.claim()
+        return await self.ask()
+
+    async def claim(self) -> None:
         fetched = await self.queue.claim(self.claimant)
         self.job, unreadable = admission.read(self.queue.name, fetched)
         assert unreadable is None
+
+    async def ask(self) -> Entry:
         keys = self.queue.keys
         self.ties = ties.of_picked_up_job(keys, clean_by_hand, None, self.job, self.claimant.token)
         return await self.queue.enter(self.job, self.ties, self.claimant, fetch=False)
@@ -202,3 +208,14 @@ async def test_a_lost_lock_at_the_last_try_fails_the_job_with_that_reason(
 
         with pytest.raises(JobFailed, match=r"^the singleton lock was lost$"):
             await job.wait(WAIT_S)
+
+
+async def test_a_job_whose_own_lock_is_lost_when_it_asks_to_run_does_not_run(settings: MakeSettings) -> None:
+    """The answer that says so could not be read."""
+    async with App(Registry([clean_by_hand]), settings()) as app:
+        job = await app.enqueue_job(clean_by_hand)
+        attempt = Attempt(app, "mine")
+        await attempt.claim()
+        await app.client.call("DEL", app.queue().keys.job_lock(job.job_id))
+
+        assert (await attempt.ask()).verdict == "lost"

@@ -72,6 +72,7 @@ class Serving:
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
+        self._pid = os.getpid()
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._call: Call | None = None
         self._is_fit = True
@@ -120,6 +121,8 @@ class Serving:
     # The main thread
 
     def _send(self, message: FromChild) -> None:
+        if os.getpid() != self._pid:
+            os._exit(1)  # a handler has forked, and this is the other half: its words would be taken for the next job's
         try:
             self._line.sendall(encode(message))
         except OSError:

@@ -1,0 +1,1 @@
+"""The chaos programs: their short forms hold, and their rules can fail."""

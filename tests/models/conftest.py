@@ -1,0 +1,44 @@
+"""What the models share: the stage that they play on, and how many steps they took, said at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from jobqueue import Settings, clock
+from tests.conftest import MakeSettings
+from tests.models.stage import HandClock, Stage
+from tests.support.redis_server import RedisServer, running_redis
+
+_PLAYED: dict[str, Stage] = {}
+
+
+@pytest.fixture(scope="session")
+def empty_redis() -> Iterator[RedisServer]:
+    """A Redis of the models' own: each example empties it, and looks at all its keys after each step."""
+    with running_redis(appendonly=False) as server:
+        yield server
+
+
+@pytest.fixture
+def stage(
+    empty_redis: RedisServer, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Stage]:
+    hands = HandClock()
+    monkeypatch.setattr(clock, "time", hands)
+    loop = asyncio.new_event_loop()
+    stage = Stage(loop, _settings_for(empty_redis, settings), hands)
+    _PLAYED[request.node.name] = stage
+    yield stage
+    loop.close()
+
+
+def _settings_for(server: RedisServer, settings: MakeSettings) -> Settings:
+    return settings(redis_url=server.unix_url)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, stage in _PLAYED.items():
+        terminalreporter.write_line(f"{name}: {stage.steps} steps in {stage.examples} examples, {stage.took_s:.1f} s")
