@@ -52,16 +52,22 @@ async def died_or_done(worker: Popen[bytes], app: App, jobs: list[Enqueued]) -> 
     return worker.poll() is not None or await all_have_ended(app, jobs)
 
 
-async def test_a_careful_worker_begins_one_job_at_a_time(settings: MakeSettings) -> None:
-    inside, most = [0], [0]
+class Crowd:
+    """How many jobs were at work at once."""
 
-    async def work(ctx: JobContext) -> None:
-        inside[0] += 1
-        most[0] = max(most[0], inside[0])
+    def __init__(self) -> None:
+        self.inside, self.most = 0, 0
+
+    async def work(self, ctx: JobContext) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
         await asyncio.sleep(0.01)  # gives another one the chance to begin
-        inside[0] -= 1
+        self.inside -= 1
 
-    handler = make_job(work)
+
+async def test_a_careful_worker_begins_one_job_at_a_time(settings: MakeSettings) -> None:
+    crowd = Crowd()
+    handler = make_job(crowd.work, name="work")
 
     async with at_work(settings(), handler) as site:
         await eventually(partial(is_told, site.app))
@@ -69,7 +75,7 @@ async def test_a_careful_worker_begins_one_job_at_a_time(settings: MakeSettings)
         await site.app.enqueue_jobs([(handler, None)] * 20)
         await eventually(lambda: site.count("job.completed") == 20)
 
-    assert most == [1]
+    assert crowd.most == 1
 
 
 async def is_told(app: App) -> bool:
@@ -78,15 +84,8 @@ async def is_told(app: App) -> bool:
 
 
 async def test_a_worker_that_starts_while_care_is_taken_is_careful(settings: MakeSettings) -> None:
-    inside, most = [0], [0]
-
-    async def work(ctx: JobContext) -> None:
-        inside[0] += 1
-        most[0] = max(most[0], inside[0])
-        await asyncio.sleep(0.01)  # gives another one the chance to begin
-        inside[0] -= 1
-
-    handler = make_job(work)
+    crowd = Crowd()
+    handler = make_job(crowd.work, name="work")
 
     async with App(Registry([handler]), settings()) as app:
         await app.client.call("SET", app.queue().keys.care(), "1", "PX", 30_000)
@@ -94,7 +93,7 @@ async def test_a_worker_that_starts_while_care_is_taken_is_careful(settings: Mak
         async with at_work(settings(), handler) as site:
             await eventually(lambda: site.count("job.completed") == 20)
 
-    assert most == [1]
+    assert crowd.most == 1
 
 
 async def test_a_last_claim_waits_until_no_other_job_is_young(settings: MakeSettings) -> None:
