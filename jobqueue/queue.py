@@ -163,7 +163,7 @@ class Queue:
             now=now_ms(),
             priority=job.priority,
             timestamp=job.enqueued_at_ms,
-            ranBefore=job.attempts_started > 1,
+            ranBefore=job.attempts_started - job.stalled_count > 1,
             fetch=fetch,
         )
         args = (self.keys.base, now_ms(), packing.packed_map(claimant.packed), asked)

@@ -59,7 +59,7 @@ class Stage:
 
 def profile() -> settings:
     """An example takes as long as it takes: a busy machine is no failure."""
-    size = settings(max_examples=400, stateful_step_count=60) if IS_LONG else settings(max_examples=15)
+    size = settings(max_examples=400, stateful_step_count=60) if IS_LONG else settings(max_examples=25)
     return settings(
         size,
         deadline=None,

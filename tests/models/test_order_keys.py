@@ -39,7 +39,7 @@ class OrderKeys(QueueMachine):
 
     def check_run(self, told: Told, entry: Entry) -> None:
         """A first run overtakes nobody who was enqueued before it, by us, and is still to run for the first time."""
-        if told.runs or told.has_ended:
+        if told.runs or told.has_ended or told.is_meddled:
             return
         overtaken = [
             other

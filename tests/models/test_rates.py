@@ -55,7 +55,9 @@ class Rates(QueueMachine):
                 self.move(hand)
 
     def check_entry(self, told: Told, entry: Entry) -> None:
-        """Who is put off has a turn to come, which may move up later, but is not further away than the line is long."""
+        """Who is put off has a turn to come, which is not further away than the line is long; it may move up later, and
+        back for those that are more urgent.
+        """
         if entry.verdict == "booked":
             self.promised[told.job_id] = self.clock.now_ms + entry.wait_ms
             in_line = sum(1 for other in self.told.values() if other.key == told.key and not other.has_ended)

@@ -13,7 +13,7 @@ from jobqueue.ties import LOCK_TTL_MS, LockTie, Ties
 from jobqueue.transitions import Entry
 from jobqueue.worker.outcomes import Outcome, Skipped
 from tests.models.hand import Refused, Running
-from tests.models.machine import QueueMachine, hands, play
+from tests.models.machine import QueueMachine, play
 from tests.models.stage import Stage
 from tests.models.told import Asked, Told, asked
 
@@ -38,18 +38,15 @@ class Singletons(QueueMachine):
     def add(self, handler: str, options: Asked) -> None:
         self.enqueue(self.app.registry.get(handler), None, handler, options)
 
-    @rule(number=hands)
-    def renew(self, number: int) -> None:
-        """The heartbeat of a run, which may have lost its lock."""
-        match self.hands[number].holding:
-            case Running(job, ties, _):
-                lock = _lock_of(ties)
-                answer = self.do(self.app.client.run(own("renewLock"), [lock.key], [lock.token, LOCK_TTL_MS]))
-                seen = self.seen.own.get(f"job:lock:{job.name}")
-                is_ours = seen is not None and seen.value["token"] == lock.token
-                assert answer == int(is_ours), f"a run of {job.id} renewed {seen}: {answer}"
-            case _:
-                return
+    @rule()
+    def renew(self) -> None:
+        """The heartbeats of all runs; some may have lost their lock."""
+        for run in [hand.holding for hand in self.hands if isinstance(hand.holding, Running)]:
+            lock = _lock_of(run.ties)
+            answer = self.do(self.app.client.run(own("renewLock"), [lock.key], [lock.token, LOCK_TTL_MS]))
+            seen = self.seen.own.get(f"job:lock:{run.job.name}")
+            is_its_own = seen is not None and seen.value["token"] == lock.token
+            assert answer == int(is_its_own), f"a run of {run.job.id} renewed {seen}: {answer}"
 
     @rule()
     def expire(self) -> None:
