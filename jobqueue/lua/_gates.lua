@@ -139,8 +139,11 @@ local function pass(base, tie, job, now, keep)
   end
   if not score then
     if hasRoom(tie.key, tie.max) then
-      redis.call("ZADD", tie.key, 0, job.id)
-      redis.call("PEXPIRE", tie.key, exact(job.startsIn + keep))
+      if redis.call("ZADD", tie.key, 0, job.id) == redis.call("ZCARD", tie.key) then
+        redis.call("PEXPIRE", tie.key, exact(job.startsIn + keep))
+      else -- one that has parked jobs, before a limit that was raised, has no end
+        extend(tie.key, job.startsIn + keep)
+      end
       return true
     end
     redis.call("ZADD", tie.key, exact(rankOf(tie, job)), job.id)
