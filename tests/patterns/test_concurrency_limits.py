@@ -414,7 +414,7 @@ async def test_a_handler_that_becomes_ordered_is_not_wedged(settings: MakeSettin
 
 
 async def test_a_gate_with_parked_jobs_has_no_end_though_a_job_passes_it_since_its_limit_was_raised(
-    settings: MakeSettings, redis: Redis
+    settings: MakeSettings, redis: Redis, prefix: str
 ) -> None:
     """It was given the time limit of a gate without parked jobs."""
 
@@ -424,7 +424,7 @@ async def test_a_gate_with_parked_jobs_has_no_end_though_a_job_passes_it_since_i
         async with App(Registry([make_job(call, concurrency=most)]), settings()) as app:
             await app.enqueue_jobs([("call", None)] * jobs)
 
-    assert await redis.pttl(app.queue().keys.limit("call", "")) == -1
+    assert await redis.pttl(f"{prefix}:jobs:job:limit:call") == -1
 
 
 async def test_a_raised_limit_lets_more_parked_jobs_go_though_none_ends(settings: MakeSettings) -> None:
