@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from board.errors import Errors, Problem
 from board.paths import route_path
 from jobqueue.errors import SettingsError
+from jobqueue.job import MAX_NAME_LENGTH
 from jobqueue.settings import Settings
 
 _log = logging.getLogger("board")
@@ -24,6 +25,7 @@ _log = logging.getLogger("board")
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 ADMIN_PATH = "/api/admin"
 REALM = "BullBoard"
+NOBODY_IN_PARTICULAR = "admin"
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITE = (b"same-origin", b"none")
@@ -98,6 +100,12 @@ class Access:
         if refused is None and asked.is_change and proof != "bearer" and not self._comes_from_here(asked):
             return _FOREIGN_CHANGE
         return refused
+
+    def user(self, asked: Asked) -> str | None:
+        """Whoever has proved his name; None for a token, and for a machine that is open without credentials."""
+        if self.username is None or self._proof(asked) != "basic":
+            return None
+        return self.username.decode()[:MAX_NAME_LENGTH]
 
     def _closed_or_locked(self, asked: Asked) -> Problem:
         if self.username is not None:
@@ -198,8 +206,15 @@ class AccessGate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._access.refusal(Asked(scope["method"], route_path(scope), scope["headers"]))
+        asked = Asked(scope["method"], route_path(scope), scope["headers"])
+        refusal = self._access.refusal(asked)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._app({**scope, "board.user": self._access.user(asked)}, receive, send)
             return
         await self._errors.answer(scope, refusal)(scope, receive, send)
+
+
+def asker(scope: Scope) -> str:
+    """Who is named as the creator of what a request makes."""
+    user: str | None = scope["board.user"]
+    return user or NOBODY_IN_PARTICULAR

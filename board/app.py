@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from board.access import ADMIN_PATH, OPEN_PATHS, Access, AccessGate
 from board.admin import admin_routes
+from board.cron import cron_routes
 from board.errors import Errors, Refused
 from board.frame import Frame
 from board.health import health_routes
@@ -20,15 +21,20 @@ from board.pages import page_routes
 from board.paths import EncodedPath, Links
 from board.render import Renderer
 from jobqueue.app import App
+from jobqueue.database import Database
 from jobqueue.errors import JobqueueError, SettingsError
 from jobqueue.inspector import Inspector
 
 
-def create_app(app: App, *, database_ready: Callable[[], Awaitable[None]] | None = None) -> Starlette:
+def create_app(
+    app: App, *, database: Database | None = None, database_ready: Callable[[], Awaitable[None]] | None = None
+) -> Starlette:
     """The board and the admin routes of `app`, to be served by itself or mounted under any path.
 
-    The caller opens and closes `app`. `database_ready` returns when the database answers and raises when it does
-    not; without it `/readyz` asks Redis alone. What the access rules close is said once, in the log, by this call.
+    The caller opens and closes `app` and `database`, which has the cron jobs; without it each request that needs the
+    database of the settings opens it for itself, and `/readyz` asks Redis alone. `database_ready` is asked by `/readyz`
+    in place of the database: it returns when that answers and raises when it does not.
+    What the access rules close is said once, in the log, by this call.
 
     Raises: SettingsError for half a pair of credentials, or a board path that is taken by another route.
     """
@@ -37,7 +43,8 @@ def create_app(app: App, *, database_ready: Callable[[], Awaitable[None]] | None
     access.warn_if_closed()
     renderer, inspector = Renderer(), Inspector(app)
     errors = Errors(board_path, renderer)
-    checks = {"redis": inspector.ping} | ({"database": database_ready} if database_ready else {})
+    ready = database_ready or (database.ping if database else None)
+    checks = {"redis": inspector.ping} | ({"database": ready} if ready else {})
 
     async def go_to_board(request: Request) -> Response:
         return RedirectResponse(Links.of(request.scope, board_path).queues())
@@ -46,6 +53,7 @@ def create_app(app: App, *, database_ready: Callable[[], Awaitable[None]] | None
         routes=[
             *health_routes(checks),
             *admin_routes(app, inspector),
+            *cron_routes(app, inspector, database),
             *page_routes(board_path, inspector, renderer),
             Route("/", go_to_board, methods=["GET"]),
         ],

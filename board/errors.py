@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final, assert_never
 
+from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +17,12 @@ from board.paths import Links, route_path
 from board.render import Renderer
 from board.serialize import Json
 from jobqueue.errors import (
+    CronError,
+    CronJobNotFound,
     DatabaseUnavailable,
+    DuplicateCronJob,
     DuplicateJob,
+    InvalidCronJob,
     InvalidOption,
     InvalidPayload,
     JobNotFound,
@@ -97,6 +102,8 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return Problem(404, "not_found", str(error))
         case JobNotInState() | DuplicateJob() | QueueVersionError():
             return _conflict(error)
+        case CronError():
+            return _problem_of_cron(error)
         case OutcomeUnknown():
             return Problem(503, "outcome_unknown", str(error))
         case RedisUnavailable() | DatabaseUnavailable():
@@ -117,6 +124,25 @@ def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError) -> Proble
             return Problem(409, "queue_version", str(error))
         case _:
             assert_never(error)
+
+
+def _problem_of_cron(error: CronError) -> Problem:
+    match error:
+        case InvalidCronJob():
+            return invalid({_field_here(field): fault for field, fault in error.field_errors.items()}).problem
+        case CronJobNotFound():
+            return Problem(404, "not_found", str(error))
+        case DuplicateCronJob():
+            faults = {_field_here(error.field): error.problem}
+            return Problem(409, "duplicate", invalid(faults).problem.message, faults)
+        case _:
+            return UNEXPECTED
+
+
+def _field_here(field: str) -> str:
+    """A field of a cron job under its name here; those of a payload are the handler's own."""
+    name, dot, below = field.partition(".")
+    return f"{to_camel(name)}{dot}{below}"
 
 
 def request_id(scope: Scope) -> str:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from board.errors import Problem, Refused
 from board.paths import Links, segment
+from board.query import clamped
 from board.render import Renderer
 from jobqueue.inspector import MAX_LIMIT, MAX_LOOKED_AT, MAX_OFFSET, STATES, Inspector
 from jobqueue.job import State
@@ -53,8 +54,8 @@ class _Pages:
         queue, state = segment(request, "queue"), segment(request, "state")
         if state not in STATES or not await self.inspector.has_queue(queue):
             raise HTTPException(404)
-        offset = _number(request, "offset", 0, least=0, most=MAX_OFFSET)
-        limit = _number(request, "limit", PAGE_SIZE, least=1, most=MAX_LIMIT)
+        offset = clamped(request, "offset", 0, least=0, most=MAX_OFFSET)
+        limit = clamped(request, "limit", PAGE_SIZE, least=1, most=MAX_LIMIT)
         cancelled = _cancelled(request) if state == "failed" else None
         found = await self.inspector.jobs(queue, state, offset, limit, cancelled=cancelled)
         context = {
@@ -93,11 +94,3 @@ def _check_form(request: Request) -> None:
 def _cancelled(request: Request) -> bool | None:
     """Which failed jobs are asked for; None for all, as where the query says neither."""
     return {"true": True, "false": False}.get(request.query_params.get("cancelled", ""))
-
-
-def _number(request: Request, name: str, default: int, *, least: int, most: int) -> int:
-    """A number out of the query, clamped; what is none is the default."""
-    given = request.query_params.get(name, "")
-    if not (given.isascii() and given.isdigit()):
-        return default
-    return min(max(int(given[:20]), least), most)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from pydantic import PydanticUserError, TypeAdapter
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from jobqueue.cron import CronJob
 from jobqueue.handler import Handler
 from jobqueue.inspector import JobView, Turn
 from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep, Related
 from jobqueue.policy import Limit, Policy, RateLimit
+
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 class Json(Response):
@@ -79,6 +83,39 @@ def _turn_json(turn: Turn | None) -> dict[str, Any] | None:
         return None
     kind = "orderKey" if turn.kind == "order key" else turn.kind
     return {"kind": kind, "name": turn.name, "holders": list(turn.holders), "holderCount": turn.holder_count}
+
+
+def cron_job_json(row: CronJob, payload: Any, next_run_ms: int | None) -> dict[str, Any]:
+    """A cron job; `payload` is its own as it may be shown."""
+    return {
+        "id": row.id,
+        "jobId": row.job_id,
+        "name": row.name,
+        "description": row.description,
+        "pattern": row.pattern,
+        "timezone": row.timezone,
+        "handler": row.handler,
+        "payload": payload,
+        "priority": row.priority,
+        "enabled": row.enabled,
+        "maxAttempts": row.max_attempts,
+        "backoffMs": row.backoff_ms,
+        "overlap": row.overlap,
+        "misfire": row.misfire,
+        "source": row.source,
+        "createdBy": row.created_by,
+        "createdAt": _epoch_ms(row.created_at),
+        "updatedAt": _epoch_ms(row.updated_at),
+        "nextRunAt": next_run_ms,
+        "lastRunAt": _epoch_ms(row.last_run_at),
+        "lastStatus": row.last_status,
+        "lastJobId": row.last_job_id,
+        "lastCompletedAt": _epoch_ms(row.last_completed_at),
+    }
+
+
+def _epoch_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def handler_json(handler: Handler[Any], default_queue: str) -> dict[str, Any]:

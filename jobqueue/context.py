@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar, Unpack, cast, overload
 
 from pydantic import JsonValue
@@ -84,6 +85,41 @@ class AbortSignal:
         return self.reason or ""
 
 
+@dataclass(frozen=True, slots=True)
+class CronContext:
+    """What the run of a cron job knows of the row that it comes from, as that was when the try began.
+
+    Raises, where what is asked for could not be read: DatabaseUnavailable; CronJobNotFound where the row is gone. So a
+    handler that takes up where the last run ended fails its try, and does not begin at the beginning.
+    """
+
+    _expression: str | None
+    _last_completed_at: datetime | None
+    _unread: BaseException | None = None
+
+    @property
+    def expression(self) -> str:
+        """The pattern that the job runs by. That of a slot is known without the row."""
+        if self._expression is None:
+            raise self._unread or LookupError("the cron job's pattern is not known")
+        return self._expression
+
+    @property
+    def last_completed_at(self) -> datetime | None:
+        """When a run of this cron job completed last, by Redis's clock and in UTC; None where none has yet.
+
+        It follows the events of the queue, so of a run that has ended within the last second nothing may be known.
+        """
+        if self._unread is not None:
+            raise self._unread
+        return self._last_completed_at
+
+    @property
+    def parts(self) -> tuple[str | None, datetime | None, BaseException | None]:
+        """Pattern, moment, and why nothing more is known: what another process makes its like from."""
+        return self._expression, self._last_completed_at, self._unread
+
+
 class Family(Protocol):
     """Whoever knows the children of a running job: adds one, tells of those that have ended, removes the others."""
 
@@ -104,7 +140,7 @@ class JobContext:
     """What a handler is handed: its job, the signal that tells it to stop, and ways to report.
 
     `fence` is a number that grows with every acquisition of a singleton's lock, for resources that can refuse an
-    older one; None for other handlers.
+    older one; None for other handlers. `cron` tells of the cron job that this is a run of, None for any other job.
     """
 
     job: Job
@@ -116,6 +152,7 @@ class JobContext:
     _progress: Callable[[Any], None]
     _enqueue: EnqueueFunction
     _family: Family | None = None
+    cron: CronContext | None = None
 
     def raise_if_cancelled(self) -> None:
         """Raises: JobCancelled once the run has been told to stop."""

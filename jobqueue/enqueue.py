@@ -55,20 +55,33 @@ class Enqueuer:
 
         Raises: EnqueueError, with nothing written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
         """
-        job = self.encode(handler, payload, check_options(options or {}), created_by)
+        return await self.store(self.encode(handler, payload, check_options(options or {}), created_by))
+
+    async def store(self, job: NewJob) -> Enqueued:
+        """Store what `encode` made. Raises: as `enqueue`."""
         added = await self._add(self.queue_named(job.queue), job)
         return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
 
     def encode(
-        self, handler: Handler[Any] | str, payload: Any, asked: CheckedOptions, created_by: str | None = None
+        self,
+        handler: Handler[Any] | str,
+        payload: Any,
+        asked: CheckedOptions,
+        created_by: str | None = None,
+        cron_job_id: str | None = None,
     ) -> NewJob:
-        """The job as it would be stored. Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption."""
+        """The job as it would be stored; with `cron_job_id` that of a trigger.
+
+        Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption.
+        """
         known = self._known(handler)
         policy = known.policy
         valid = _validate(known, payload, as_json=isinstance(handler, str))
         now = now_ms()
         queue = asked.queue or policy.queue or self.settings.jobs_queue
         envelope = _envelope(known, valid, asked, created_by, now)
+        if cron_job_id is not None:
+            envelope = envelope._replace(type="cronTrigger", id=cron_job_id)
         return NewJob(
             queue=queue,
             name=known.name,

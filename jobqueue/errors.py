@@ -123,6 +123,42 @@ class OutcomeUnknown(JobqueueError):
     """The answer was lost, so the job may have been stored; give it a job_id to make a repeat safe."""
 
 
+# Cron
+
+
+class CronError(JobqueueError):
+    """What was asked of a cron job cannot be done."""
+
+
+class InvalidCronJob(CronError):
+    """A cron job was refused before it was saved.
+
+    Shape: `field_errors` maps the name of a field ("pattern", "payload.days") to what is wrong with it.
+    """
+
+    def __init__(self, field_errors: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in field_errors.items()))
+        self.field_errors = field_errors
+
+
+class CronJobNotFound(CronError):
+    """There is no such cron job."""
+
+    def __init__(self, which: str) -> None:
+        super().__init__(f"there is no cron job {which!r:.200}")
+        self.which = which
+
+
+class DuplicateCronJob(CronError):
+    """Another cron job has that `job_id` or `name`."""
+
+    def __init__(self, field: str, value: str) -> None:
+        self.problem = f"another cron job has {value!r:.200}"
+        super().__init__(f"{field}: {self.problem}")
+        self.field = field
+        self.value = value
+
+
 # Redis
 
 

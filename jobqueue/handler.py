@@ -71,7 +71,8 @@ class Handler(Generic[P]):
     """A typed function for one job name. Made by `make_job` and its brothers; never called by its user.
 
     Invariant: `payload` is None exactly where the function takes no payload. `has_secrets` is True where it holds a
-    SecretStr, which pydantic masks when it writes JSON.
+    SecretStr, which pydantic masks when it writes JSON. `seeded_cron` is the pattern of the cron job that the handler
+    brings along.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Handler(Generic[P]):
     pattern: Pattern
     payload: TypeAdapter[P] | None
     has_secrets: bool = False
+    seeded_cron: str | None = None
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:

@@ -167,7 +167,8 @@ class Enqueued:
 class Envelope(NamedTuple):
     """The job's data as we write it: the payload and what travels beside it.
 
-    Units: `expires_at_ms` epoch milliseconds, after which the job no longer starts.
+    Units: `expires_at_ms` epoch milliseconds, after which the job no longer starts. `overlap` and `misfire` are of a
+    cron job's slots only: None lets them run beside each other, and late.
     """
 
     payload: Any
@@ -179,6 +180,8 @@ class Envelope(NamedTuple):
     related: Related | None = None
     order_key: str | None = None
     expires_at_ms: int | None = None
+    overlap: Literal["skip", "queue"] | None = None
+    misfire: Literal["skip"] | None = None
 
 
 class JobOptions(Mapping[str, Any]):

@@ -119,6 +119,34 @@ class QueueKeys:
         """string: the last fence number given out for this lock. Expires long after the lock."""
         return f"{self.base}job:fence:{identity}"
 
+    def overlap(self, row_id: str) -> str:
+        """hash: holder (job id): the job of a cron job's slot while which no other slot runs. Ends with its holder."""
+        return f"{self.base}job:overlap:{row_id}"
+
+    def slots(self, row_id: str) -> str:
+        """zset: as `order`, the jobs of a cron job's slots, which run one after another; parked ones by their slot."""
+        return f"{self.base}job:order:cron:{row_id}"
+
+    def cron_history(self) -> str:
+        """hash: leader, until, cursor: who reads what became of cron jobs, and how far that is written. Expires."""
+        return f"{self.base}job:cron:history"
+
+    def cron_schedulers(self) -> str:
+        """hash: the job schedulers that are ours, with the id of the row that each follows. Ends with the last one."""
+        return f"{self.base}job:cron:schedulers"
+
+    def cron_passes(self) -> str:
+        """hash: begun, applied: numbers of the passes that make schedulers equal to the table. Expires."""
+        return f"{self.base}job:cron:passes"
+
+    def cron_fired(self, scheduler_id: str) -> str:
+        """string: epoch ms up to which a removed scheduler has fired, where that is still to come. Expires then."""
+        return f"{self.base}job:cron:fired-{scheduler_id}"
+
+    def cron_look(self) -> str:
+        """string: somebody has just looked for schedulers that lost their next iteration. Expires."""
+        return f"{self.base}job:cron:look"
+
     def signals(self) -> str:
         """channel: `superseded`, `cancelled`, `acknowledged` or `careful`, job id and mark, a line each."""
         return f"{self.base}job:signals"

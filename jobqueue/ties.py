@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from jobqueue import encoding
 from jobqueue.handler import Handler, Singleton, Superseding
-from jobqueue.job import Envelope, Job, Related
+from jobqueue.job import MAX_NAME_LENGTH, Envelope, Job, Related, is_plain_text
 from jobqueue.keys import QueueKeys
 from jobqueue.packing import pack
 
@@ -46,9 +46,13 @@ class RelatedTie(NamedTuple):
 
 
 class OrderTie(NamedTuple):
-    """One job after another; held from the enqueueing to the end of the job."""
+    """One job after another; held from the enqueueing to the end of the job.
+
+    `rank` is the place in the line, epoch ms, of a job that has one by itself; 0 for the order of arrival.
+    """
 
     key: str
+    rank: int = 0
     max: Literal[1] = 1
     kind: Literal["order"] = "order"
 
@@ -135,9 +139,9 @@ def of_picked_up_job(keys: QueueKeys, handler: Handler[Any], payload: Any, job: 
     Raises: ValueError where a key function gives no usable text.
     """
     envelope = job.envelope
-    if not is_bound(handler) and envelope.related is None and envelope.order_key is None:
+    if not is_bound(handler) and envelope.related is None and envelope.order_key is None and envelope.overlap is None:
         return NO_TIES
-    ties = [*_found(keys, handler, payload, envelope, job.slot_ms)]
+    ties = [*_of_slot(keys, job), *_found(keys, handler, payload, envelope, job.slot_ms)]
     if isinstance(handler.pattern, Singleton):
         identity = handler.pattern.identity_of(handler.name, payload)
         ties.append(LockTie(keys.singleton_lock(identity), keys.singleton_fence(identity), token))
@@ -165,7 +169,7 @@ def of_any_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
 def of_stored_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ties:
     """The ties that a job's data tells of."""
     envelope = job.envelope
-    ties: list[Tie] = []
+    ties: list[Tie] = [*_of_slot(keys, job)]
     if envelope.dedupe_key is not None and (handler is None or isinstance(handler.pattern, Superseding)):
         ties.append(LaneTie(keys.lane(job.name, envelope.dedupe_key), job.slot_ms))
     if envelope.related is not None:
@@ -175,6 +179,17 @@ def of_stored_job(keys: QueueKeys, job: Job, handler: Handler[Any] | None) -> Ti
     if envelope.order_key is not None:
         ties.append(OrderTie(keys.order(envelope.order_key)))
     return tuple(ties)
+
+
+def _of_slot(keys: QueueKeys, job: Job) -> Iterator[Tie]:
+    """What keeps the slots of a cron job apart. It comes first: a slot that is skipped or waits supersedes nobody."""
+    envelope = job.envelope
+    if envelope.overlap is None or envelope.type != "cron" or not is_plain_text(envelope.id, MAX_NAME_LENGTH):
+        return
+    if envelope.overlap == "skip":
+        yield UniqueTie(keys.overlap(envelope.id))
+    else:
+        yield OrderTie(keys.slots(envelope.id), rank=job.slot_ms)
 
 
 def _found(keys: QueueKeys, handler: Handler[Any], payload: Any, envelope: Envelope, rank: int) -> Iterator[Tie]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 from jobqueue import encoding
 from jobqueue.errors import MalformedJob
@@ -66,6 +66,8 @@ def encode_data(payload_json: str, envelope: Envelope) -> str:
         "orderKey": envelope.order_key,
         "timeoutMs": envelope.timeout_ms,
         "expiresAt": envelope.expires_at_ms,
+        "overlap": envelope.overlap,
+        "misfire": envelope.misfire,
     }
     more = "".join(f',"{name}":{encoding.encode_json(value)}' for name, value in beside.items() if value is not None)
     return f'{{"type":"{envelope.type}","payload":{payload_json}{more}}}'
@@ -92,6 +94,8 @@ def decode_data(text: str) -> Envelope:
         related=_related_or_none(fields.get("related")),
         order_key=_name_or_none(fields.get("orderKey"), MAX_ORDER_KEY_LENGTH),
         expires_at_ms=_positive_or_none(fields.get("expiresAt")),
+        overlap=_one_of(fields.get("overlap"), "skip", "queue"),
+        misfire=_one_of(fields.get("misfire"), "skip"),
     )
 
 
@@ -110,6 +114,13 @@ def _text_or_none(value: Any) -> str | None:
 
 def _name_or_none(value: Any, most: int = MAX_NAME_LENGTH) -> str | None:
     return value if is_plain_text(value, most) else None
+
+
+_W = TypeVar("_W", bound=str)
+
+
+def _one_of(value: Any, *words: _W) -> _W | None:
+    return next((word for word in words if word == value), None)
 
 
 def _positive_or_none(value: Any) -> int | None:

@@ -40,6 +40,7 @@ class _Decorator(Protocol):
 
 class _Options(PolicyOptions, total=False):
     name: str | None
+    seeded_cron: str | None
 
 
 @overload
@@ -49,7 +50,12 @@ def make_job(function: Callable[[JobContext], Any], /, **options: Unpack[_Option
 @overload
 def make_job(**options: Unpack[_Options]) -> _Decorator: ...
 def make_job(function: Callable[..., Any] | None = None, /, **options: Unpack[_Options]) -> Any:
-    """A plain handler: every job runs. Raises: DefinitionError, naming the option or the function."""
+    """A plain handler: every job runs.
+
+    With `seeded_cron` (here and in its brothers) the first worker that starts puts a cron job with that pattern, in
+    UTC, into the table, once: what people make of the row stays. Raises: DefinitionError, naming the option or the
+    function.
+    """
     return _build(function, Plain(), options)
 
 
@@ -124,7 +130,7 @@ def _build(function: Callable[..., Any] | None, pattern: Pattern, options: _Opti
 def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) -> Handler[Any]:
     _check_function(function)
     policy_options: dict[str, Any] = dict(options)
-    name = policy_options.pop("name", None)
+    name, seeded_cron = policy_options.pop("name", None), policy_options.pop("seeded_cron", None)
     if name is None:
         name = getattr(function, "__name__", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -139,7 +145,14 @@ def _handler(function: Callable[..., Any], pattern: Pattern, options: _Options) 
         pattern=pattern,
         payload=adapter,
         has_secrets=has_secrets(adapter),
+        seeded_cron=_checked_pattern(seeded_cron),
     )
+
+
+def _checked_pattern(seeded_cron: object) -> str | None:
+    if seeded_cron is None or isinstance(seeded_cron, str):
+        return seeded_cron
+    raise DefinitionError(f"seeded_cron: must be a cron pattern like '0 1 * * *', not {seeded_cron!r:.100}")
 
 
 def _check_function(function: object) -> None:

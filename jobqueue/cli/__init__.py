@@ -31,6 +31,7 @@ ROWS = (
     Row("serve", "jobqueue.cli.serve", "Serve the API and the board."),
     Row("enqueue", "jobqueue.cli.enqueue", "Store a job."),
     Row("jobs", "jobqueue.cli.jobs", "Look at jobs, and cancel them."),
+    Row("cron", "jobqueue.cli.cron", "Say what runs at which times."),
     Row("db", "jobqueue.cli.db", "Look after the database."),
     Row("webhook", "jobqueue.cli.webhook", "Say who is told of changes by webhook."),
     Row("doctor", "jobqueue.cli.doctor", "Check Redis, the database and this installation."),

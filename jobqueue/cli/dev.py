@@ -131,7 +131,7 @@ async def _run(settings: Settings, listening: socket.socket, stopper: Stopper, *
     set_level(settings.log_level)
     async with open_app(settings) as app, open_database(settings.database_url) as database:
         set_default_app(app)
-        server = HttpServer(create_app(app, database_ready=database.ping), listening)
+        server = HttpServer(create_app(app, database=database), listening)
         if is_restart:
             await run_worker(Worker(app), stopper, server)
         else:

@@ -15,8 +15,9 @@ from jobqueue.settings import Settings
 DECISIVE = ("environment", "redis_url", "database_url")
 """Where one of these is set here to something else, a dev server's settings are none of this command's business."""
 
-MIGRATIONS = (Path(migrations.FOLDER).parent.parent / "handlers" / "migrations",)
-"""By their place and not by import: a service's own package `handlers` comes first on sys.path."""
+_PACKAGES = Path(migrations.FOLDER).parent.parent
+MIGRATIONS = (_PACKAGES / "jobqueue" / "cron" / "migrations", _PACKAGES / "handlers" / "migrations")
+"""By their place and not by import: a service's own `handlers` comes first on sys.path, and cron loads the ORM."""
 
 
 def load_settings(**overrides: object) -> Settings:

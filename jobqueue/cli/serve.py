@@ -51,7 +51,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
     with stopper.on_signals(), listening:
         async with open_app(settings) as app, open_database(settings.database_url) as database:
             set_default_app(app)
-            server = HttpServer(create_app(app, database_ready=database.ping), listening)
+            server = HttpServer(create_app(app, database=database), listening)
             server.start()
             note(f"serving {url_of(listening)}{settings.bull_board_path}; Ctrl-C ends it")
             await stopper.asked()

@@ -89,6 +89,8 @@ async def _judge(queue: Queue, key: str) -> Verdict:
                 return await _judge_gate(queue, key, ttl_ms)
             case "gates":
                 return _orphan_if(await _has_only_dead(queue, "zset", key, str))
+            case "cron" if rest == "schedulers":
+                return _orphan_if(await _follows_nothing(queue, key))
             case _ if ttl_ms == _ENDLESS:
                 return "orphan"
             case _:
@@ -122,7 +124,7 @@ async def _has_lost_its_job(queue: Queue, key: str, kind: str, rest: str) -> boo
             return not await _exists(queue, queue.keys.job(rest)) and await _exists(queue, key)
         case "cancel":
             return await _means_another_job(queue, key, rest)
-        case "lane" | "unique":
+        case "lane" | "unique" | "overlap":
             holder = await queue.client.call("HGET", key, "holder")
             if holder is None or await _exists(queue, queue.keys.job(holder)):
                 return False
@@ -131,6 +133,15 @@ async def _has_lost_its_job(queue: Queue, key: str, kind: str, rest: str) -> boo
             return await _has_only_dead(queue, "set", key, queue.keys.job)
         case _:
             return False
+
+
+async def _follows_nothing(queue: Queue, key: str) -> bool:
+    """Whether none of the schedulers that are ours is there; the passes of any worker put them back, or end the key."""
+    ours = await queue.client.call("HKEYS", key)
+    if not ours:
+        return False
+    slots = await queue.client.call("ZMSCORE", queue.keys.of("repeat"), *ours)
+    return all(slot is None for slot in slots) and await _exists(queue, key)
 
 
 async def _exists(queue: Queue, key: str) -> bool:

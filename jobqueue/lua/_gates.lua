@@ -122,9 +122,13 @@ local function rankAfter(gate, low, high)
   return (last and tonumber(last) or low) + 1
 end
 
--- Where a job stands among the parked ones: in the order of arrival; before a limit by priority; a job that held its
--- order key before (it failed, and was retried by hand) before all that came after it.
+-- Where a job stands among the parked ones: in the order of arrival, or by a time of its own (a cron job's slot); before
+-- a limit by priority; a job that held its order key before (it failed, and was retried by hand) before all that came
+-- after it.
 local function rankOf(tie, job)
+  if tie.kind == "order" and tie.rank > 0 then
+    return tie.rank
+  end
   if tie.kind == "limit" then
     return rankAfter(tie.key, job.priority * 0x100000000, (job.priority + 1) * 0x100000000)
   end

@@ -14,7 +14,8 @@ from jobqueue.policy import Policy
 from jobqueue.registry import Registry
 from jobqueue.ties import Ties
 from jobqueue.wire import Fetched
-from jobqueue.worker.outcomes import Failed, Ghost
+from jobqueue.worker.cron_runs import missed_slot
+from jobqueue.worker.outcomes import Failed, Ghost, Missed
 
 
 class Admitted(NamedTuple):
@@ -40,8 +41,10 @@ def read(queue: str, fetched: Fetched) -> tuple[Job, Failed | Ghost | None]:
 
 def admit(
     job: Job, fetched: Fetched, policy: Policy, registry: Registry, keys: QueueKeys, token: str
-) -> Admitted | Failed:
-    """Only jobs that nobody has given up on, of a known handler, with a valid payload. `token` is that of the slot."""
+) -> Admitted | Failed | Missed:
+    """Only jobs that nobody has given up on, in time, of a known handler, with a valid payload. `token` is that of the
+    slot.
+    """
     if job.deferred_failure is not None:
         return Failed(job.deferred_failure)
     if job.stalled_count >= policy.max_claims:
@@ -49,6 +52,10 @@ def admit(
     expires_at_ms = job.envelope.expires_at_ms
     if expires_at_ms is not None and expires_at_ms < now_ms():
         return Failed("Expired")
+    if job.envelope.misfire is not None:
+        missed = missed_slot(job, now_ms())
+        if missed is not None:
+            return missed
     handler = registry.find(job.name)
     if handler is None:
         known = ", ".join(registry.names) or "none"

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from jobqueue import encoding, ties
-from jobqueue.context import AbortReason, AbortSignal, EnqueueFunction, Family, JobContext, Resources
+from jobqueue.context import (
+    AbortReason,
+    AbortSignal,
+    CronContext,
+    EnqueueFunction,
+    Family,
+    JobContext,
+    Resources,
+)
 from jobqueue.errors import JobCancelled, RedisError, Snooze
 from jobqueue.job import Job
 from jobqueue.policy import Policy
@@ -26,9 +34,21 @@ from jobqueue.worker import admission, schedulers
 from jobqueue.worker.active import ActiveJobs
 from jobqueue.worker.admission import Admitted
 from jobqueue.worker.care import CARE_WAIT_MS, Care
+from jobqueue.worker.cron_runs import CronRows, context_of, is_cron_run
 from jobqueue.worker.execution import Execution, Slot
 from jobqueue.worker.journal import Journal
-from jobqueue.worker.outcomes import Ending, Failed, Outcome, Postponed, Raised, Retried, Returned, decide, reason_of
+from jobqueue.worker.outcomes import (
+    Ending,
+    Failed,
+    Missed,
+    Outcome,
+    Postponed,
+    Raised,
+    Retried,
+    Returned,
+    decide,
+    reason_of,
+)
 from jobqueue.worker.patterns import refused
 from jobqueue.worker.process.pool import Processes
 from jobqueue.worker.process.run import ProcessRun
@@ -56,6 +76,7 @@ class Shared:
     enqueue: EnqueueFunction
     family: Family
     processes: Processes
+    cron: CronRows
 
 
 class Executor:
@@ -123,8 +144,9 @@ class Executor:
                 not_now = await self._enter(execution, admitted)
                 if not_now is not None:
                     return not_now
+            cron = await context_of(job, self._shared.cron) if is_cron_run(job) else None
             if execution.reason is None:
-                ending = await self._run(execution, admitted, fetched)
+                ending = await self._run(execution, admitted, fetched, cron)
             else:
                 ending = Raised(JobCancelled(execution.reason.message))
             return self._decide(execution, admitted, ending)
@@ -136,7 +158,7 @@ class Executor:
             _log.exception("job %s of queue %s could not be run", job.id, job.queue)
             return Failed(f"could not be run: {reason_of(error)}")
 
-    def _admit(self, execution: Execution, fetched: Fetched) -> Admitted | Failed:
+    def _admit(self, execution: Execution, fetched: Fetched) -> Admitted | Failed | Missed:
         token = execution.slot.claimant.token
         return admission.admit(execution.job, fetched, execution.policy, self._shared.registry, self._queue.keys, token)
 
@@ -158,7 +180,9 @@ class Executor:
             execution.until_recorded.append(partial(self._shared.renewer.drop, lease))
         return not_now
 
-    def _run(self, execution: Execution, admitted: Admitted, fetched: Fetched) -> Awaitable[Ending]:
+    def _run(
+        self, execution: Execution, admitted: Admitted, fetched: Fetched, cron: CronContext | None
+    ) -> Awaitable[Ending]:
         job, handler, shared, slot = admitted.job, admitted.handler, self._shared, execution.slot
         context = JobContext(
             job=job,
@@ -170,6 +194,7 @@ class Executor:
             _progress=execution.journal.progress,
             _enqueue=shared.enqueue,
             _family=shared.family,
+            cron=cron,
         )
 
         def leave_behind(ending: Ending) -> None:

@@ -72,13 +72,31 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Another job holds the singleton's lock, or is what this one would duplicate; completes."""
+    """Another job holds the singleton's lock, is what this one would duplicate, or a slot of the same cron job that is
+    unfinished; completes.
+    """
 
     holder: str
 
     @property
     def result_json(self) -> str:
         return encoding.encode_json({"skipped": True, "holder": self.holder})
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A cron job's slot that was picked up too late, of a row that makes up for none; completes.
+
+    Units: `slot_ms` epoch milliseconds.
+    """
+
+    slot_ms: int
+    late_ms: int
+
+    @property
+    def result_json(self) -> str:
+        told = {"skipped": True, "reason": "missed", "slot": self.slot_ms, "lateMs": self.late_ms}
+        return encoding.encode_json(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +163,7 @@ class Ghost:
     """An id without a job: taken out of active."""
 
 
-Final: TypeAlias = Completed | Superseded | Skipped | Cancelled | Failed | Ghost
+Final: TypeAlias = Completed | Superseded | Skipped | Missed | Cancelled | Failed | Ghost
 """No try follows."""
 
 Outcome: TypeAlias = Final | Retried | Postponed | WaitingChildren | Parked | Released

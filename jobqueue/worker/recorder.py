@@ -19,6 +19,7 @@ from jobqueue.worker.outcomes import (
     Failed,
     Final,
     Ghost,
+    Missed,
     Outcome,
     Parked,
     Postponed,
@@ -116,7 +117,7 @@ def _childless(job: Job, mark: Mark) -> Outcome:
 
 def _finish(job: Job, outcome: Final, policy: Policy) -> Finish:
     match outcome:
-        case Completed() | Skipped():
+        case Completed() | Skipped() | Missed():
             return Finish("completed", outcome.result_json, policy.keep_completed)
         case Superseded():
             return Finish("completed", outcome.result_json, policy.keep_completed, heeds=True)

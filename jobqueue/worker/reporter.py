@@ -15,6 +15,7 @@ from jobqueue.worker.outcomes import (
     Failed,
     Final,
     Ghost,
+    Missed,
     Outcome,
     Parked,
     Postponed,
@@ -104,6 +105,8 @@ def _said_of_the_last(outcome: Final) -> tuple[EventName, str | None]:
             return "job.superseded", f"by job {by}"
         case Skipped(holder):
             return "job.skipped", f"job {holder} is in its place"
+        case Missed(_, late_ms):
+            return "job.skipped", f"its slot was missed: picked up {late_ms} ms after it"
         case Cancelled(reason):
             return "job.cancelled", reason
         case Failed(reason):

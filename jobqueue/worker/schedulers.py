@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, cast
-
-from bullmq.job_scheduler import default_repeat_strategy
-from bullmq.types import RepeatOptions
+from typing import Any, NamedTuple, cast
 
 from jobqueue.clock import now_ms
+from jobqueue.cron.patterns import epoch_ms, repeat_strategy
+from jobqueue.errors import InvalidOption
 from jobqueue.job import Job
 from jobqueue.queue import Queue
 
@@ -24,54 +22,58 @@ async def advance(queue: Queue, job: Job) -> None:
     time cannot be computed is logged and left; the job in hand runs all the same. Source: Node upsertJobScheduler.
     """
     try:
-        options = _next_options(job, now_ms())
-    except (ValueError, TypeError, LookupError) as error:
+        following = _following(job, now_ms())
+    except (InvalidOption, ValueError, TypeError, LookupError) as error:
         _log.error("scheduler %s of queue %s has no next time: %s", job.scheduler_id, queue.name, error)
         return
-    if options is not None:
-        await queue.advance_scheduler(job, options["prevMillis"], options)
+    if following is not None:
+        await queue.advance_scheduler(job, following.slot_ms, following.options)
 
 
-def _next_options(job: Job, now: int) -> dict[str, Any] | None:
-    """The options of the next iteration's job; None where the scheduler's limit or end is reached."""
+class _Iteration(NamedTuple):
+    """When it is due, where the scheduler has a pattern, and its job's options; the script adds its id and delay."""
+
+    slot_ms: int
+    options: dict[str, Any]
+
+
+def _following(job: Job, now: int) -> _Iteration | None:
+    """The next iteration; None where the scheduler's limit or end is reached."""
     repeat = _mapping(job.options.get("repeat"))
+    pattern, every = repeat.get("pattern"), repeat.get("every")
+    if bool(pattern) == bool(every):
+        raise ValueError(f"it must have a pattern or an interval, and has {pattern!r:.100} and {every!r:.100}")
     count = int(repeat.get("count") or 0) + 1
-    limit, end_ms = repeat.get("limit"), _epoch_ms(repeat.get("endDate"))
+    limit, end_ms = repeat.get("limit"), epoch_ms("endDate", repeat.get("endDate"))
     if (limit is not None and count > int(limit)) or (end_ms is not None and now > end_ms):
         return None
-    after = max(now, int(job.options.get("prevMillis") or 0))
-    slot = _next_slot(repeat, after)
-    kept = {name: value for name, value in repeat.items() if value is not None and name != "immediately"}
-    return {
-        **job.options,
-        "jobId": f"repeat:{job.scheduler_id}:{slot}",
-        "delay": max(slot + int(repeat.get("offset") or 0) - now, 0),
-        "timestamp": now,
-        "prevMillis": slot,
-        "repeatJobKey": job.scheduler_id,
-        "repeat": {**kept, "count": count},
+    after_ms = max(now, int(job.options.get("prevMillis") or 0))
+    # Where there is an interval the script reckons, and no job of it says when the one before it was due.
+    slot_ms = repeat_strategy(after_ms, {**repeat, "immediately": False}) if pattern else after_ms
+    if slot_ms is None:
+        return None
+    changes = {
+        "offset": repeat.get("offset") if every else None,
+        "count": count,
+        "startDate": epoch_ms("startDate", repeat.get("startDate")),
+        "endDate": end_ms,
+        "immediately": None,
     }
+    options = {
+        **job.options,
+        "timestamp": now,
+        "prevMillis": slot_ms if pattern else None,
+        "repeatJobKey": job.scheduler_id,
+        "repeat": _said({**repeat, **changes}),
+    }
+    return _Iteration(slot_ms, _said(options))
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"its job has no usable 'repeat' option but {value!r:.100}")
     return cast(Mapping[str, Any], value)
-
-
-def _next_slot(repeat: Mapping[str, Any], after: int) -> int:
-    if not repeat.get("pattern"):
-        return after
-    strategy_options = {name: value for name, value in repeat.items() if name != "immediately"}
-    slot = default_repeat_strategy(after, cast(RepeatOptions, strategy_options))
-    if slot is None:
-        raise ValueError(f"the pattern {repeat['pattern']!r} never fires")
-    return max(int(slot), after)
-
-
-def _epoch_ms(value: Any) -> int | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, int | float):
-        return int(value)
-    return int(datetime.fromisoformat(str(value)).timestamp() * 1000)

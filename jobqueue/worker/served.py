@@ -22,6 +22,7 @@ from jobqueue.worker.marks import MarkPoll, MarkPush
 class ServedQueue:
     """The slots of one queue, and the loops beside them."""
 
+    queue: Queue
     fetcher: Fetcher
     executor: Executor
     background: tuple[Periodic, ...]
@@ -43,7 +44,7 @@ class ServedQueue:
         executor = Executor(queue, shared)
         executor.care.take(await until_answered(queue.care_ms, on_loss))
         fetcher = Fetcher(queue, blocking, executor, shared.reporter, _claimants(app, worker))
-        return cls(fetcher, executor, _background(app, queue, fetcher, executor, shared))
+        return cls(queue, fetcher, executor, _background(app, queue, fetcher, executor, shared))
 
     async def start(self) -> None:
         for loop in self.background:

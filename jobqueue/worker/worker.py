@@ -14,9 +14,14 @@ from typing import Self
 
 from jobqueue.app import App
 from jobqueue.context import Resources
+from jobqueue.cron.history import CronHistory
+from jobqueue.cron.sync import Sync
+from jobqueue.database import Database, open_database
 from jobqueue.errors import InvalidOption
 from jobqueue.events import Event
 from jobqueue.keys import QueueKeys
+from jobqueue.worker.cron import CronSync, SchedulerRepair
+from jobqueue.worker.cron_runs import StoredRows
 from jobqueue.worker.executor import Shared
 from jobqueue.worker.process.location import check_importable
 from jobqueue.worker.process.pool import Processes
@@ -76,13 +81,15 @@ class Worker:
                 check_importable(handler)
         async with AsyncExitStack() as opened:
             resources = await self._open_resources(opened)
-            shared = self._share(resources, opened)
+            database = await opened.enter_async_context(open_database(self.app.settings.database_url))
+            shared = self._share(resources, database, opened)
             served = [await ServedQueue.open(self.app, name, self.name, shared, opened) for name in self._queue_names]
             self.watchdog.start()
             opened.callback(self.watchdog.stop)
             for queue in served:
                 opened.push_async_callback(queue.stop_background)
                 await queue.start()
+            await self._look_after_cron(served, database, opened)
             self._served, self._opened = tuple(served), opened.pop_all()
         self.app.events.emit(Event("worker.started", detail=self.name))
         _log.info("worker %s serves %s", self.name, ", ".join(self._queue_names))
@@ -139,11 +146,20 @@ class Worker:
                 task.cancel()
             await asyncio.gather(starting, stop_requested, return_exceptions=True)
 
+    async def _look_after_cron(self, served: Sequence[ServedQueue], database: Database, opened: AsyncExitStack) -> None:
+        """In the background: neither a database that is away nor a table that is missing keeps jobs from running."""
+        sync, queues = Sync(self.app, database), [one.queue for one in served]
+        repairs = [SchedulerRepair(queue, sync) for queue in queues]
+        histories = [CronHistory(self.app, queue, database) for queue in queues]
+        for loop in (CronSync(self.app, database, sync), *repairs, *histories):
+            opened.push_async_callback(loop.stop)
+            await loop.start()
+
     async def _open_resources(self, opened: AsyncExitStack) -> Resources:
         lifespan = self.app.registry.lifespan
         return Resources() if lifespan is None else await opened.enter_async_context(lifespan(self.app.settings))
 
-    def _share(self, resources: Resources, opened: AsyncExitStack) -> Shared:
+    def _share(self, resources: Resources, database: Database, opened: AsyncExitStack) -> Shared:
         settings, root, job_log = self.app.settings, logging.getLogger(), JobLogHandler()
         root.addHandler(job_log)
         opened.callback(root.removeHandler, job_log)
@@ -153,7 +169,8 @@ class Worker:
         opened.push_async_callback(self.processes.close)
         registry, enqueue, family = self.app.registry, self.app.enqueuer.enqueue, self.app.flows
         reporter, stragglers, processes = self._reporter, self.stragglers, self.processes
-        return Shared(settings, registry, resources, renewer, reporter, stragglers, enqueue, family, processes)
+        rows = StoredRows(database)
+        return Shared(settings, registry, resources, renewer, reporter, stragglers, enqueue, family, processes, rows)
 
 
 def _checked(queues: Sequence[str] | None, app: App) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from typing import Protocol
 import pytest
 from sqlalchemy import select
 
-from handlers import registry
 from handlers.send_webhook import WebhookResult, WebhookSent, WebhookSkipped, send_webhook
 from handlers.webhooks import subscriptions
 from handlers.webhooks.delivery import WebhookDelivery
@@ -189,7 +188,3 @@ async def test_an_enabled_subscription_is_called_again(send: Send, subscribe: Su
         result = await send(subscription.id, job_id="again")
 
     assert isinstance(result, WebhookSent)
-
-
-def test_the_registry_has_both_handlers() -> None:
-    assert registry.names == ("heartbeat", "sendWebhook")

@@ -28,13 +28,6 @@ VALUES: tuple[JsonValue, ...] = (
 )
 
 
-@pytest.fixture
-async def watched(node: NodePeer) -> NodePeer:
-    """Node, reading the queue's events."""
-    await node.start_events()
-    return node
-
-
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 async def test_what_node_adds_is_our_payload_and_our_return_value_is_what_node_reads(
     watched: NodePeer, settings: MakeSettings, value: JsonValue

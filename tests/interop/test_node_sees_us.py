@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from redis.asyncio import Redis
 
 from jobqueue.clock import now_ms
@@ -16,13 +15,6 @@ from tests.interop.ours import NO_ROUTE, echo, fail, report, succeed_third, work
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
-
-
-@pytest.fixture
-async def watched(node: NodePeer) -> NodePeer:
-    """Node, reading the queue's events."""
-    await node.start_events()
-    return node
 
 
 async def test_queue_events_tell_the_whole_life_of_our_job(watched: NodePeer, settings: MakeSettings) -> None:

@@ -62,6 +62,7 @@ class Call:
             _progress=self._progress,
             _enqueue=self.asking.enqueue,
             _family=self.asking,
+            cron=None if order.cron is None else order.cron.context,
         )
         if handler.payload is None:
             return (context,)

@@ -22,6 +22,7 @@ from jobqueue.worker.process.wire import (
     Ask,
     AskFamily,
     AskJob,
+    CronTold,
     Failure,
     FromChild,
     Line,
@@ -145,7 +146,8 @@ class ProcessRun:
             job, context = self._context.job, self._context
             level = logging.getLogger().getEffectiveLevel()
             fields, worker = dict(self._fields), context.worker_name
-            child.send(Order(location, job.queue, job.id, fields, worker, context.fence, limits, level))
+            cron = None if context.cron is None else CronTold.of(context.cron)
+            child.send(Order(location, job.queue, job.id, fields, worker, context.fence, limits, level, cron))
             if context.signal.why is not None:
                 self._tell(child, context.signal.why)
             return await self._ended

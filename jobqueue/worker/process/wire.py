@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from jobqueue.children import Child, Children
-from jobqueue.context import AbortCause, AbortReason
+from jobqueue.context import AbortCause, AbortReason, CronContext
 from jobqueue.job import Backoff, Enqueued, EnqueueOptions
-from jobqueue.worker.process.failures import Told
+from jobqueue.worker.process.failures import Told, stand_in, tell
 from jobqueue.worker.process.location import Location
 
 CHUNK_BYTES: Final = 64 * 1024
@@ -35,6 +35,25 @@ Kind = Literal["job", "child"]
 # To the child
 
 
+class CronTold(NamedTuple):
+    """What the run of a cron job is told of its row. Shape: the moment in ISO 8601."""
+
+    expression: str | None
+    last_completed_at: str | None
+    unread: Told | None
+
+    @classmethod
+    def of(cls, cron: CronContext) -> CronTold:
+        expression, completed_at, unread = cron.parts
+        moment = None if completed_at is None else completed_at.isoformat()
+        return cls(expression, moment, None if unread is None else tell(unread))
+
+    @property
+    def context(self) -> CronContext:
+        completed_at = None if self.last_completed_at is None else datetime.fromisoformat(self.last_completed_at)
+        return CronContext(self.expression, completed_at, None if self.unread is None else stand_in(self.unread))
+
+
 class Order(NamedTuple):
     """Run this job. `fields` is its hash in Redis, `log_level` that of the worker's root logger."""
 
@@ -46,6 +65,7 @@ class Order(NamedTuple):
     fence: int | None
     limits: Limits
     log_level: int
+    cron: CronTold | None = None
 
 
 class Stop(NamedTuple):
@@ -170,7 +190,13 @@ FromChild: TypeAlias = Line | Record | Progress | Ask | Result | Unfit | Failure
 
 def _order(*parts: Any) -> Order:
     order = Order(*parts)
-    return order._replace(location=Location(*order.location), limits=Limits(*order.limits))
+    cron = None if order.cron is None else _cron_told(*order.cron)
+    return order._replace(location=Location(*order.location), limits=Limits(*order.limits), cron=cron)
+
+
+def _cron_told(*parts: Any) -> CronTold:
+    cron = CronTold(*parts)
+    return cron if cron.unread is None else cron._replace(unread=Told(*cron.unread))
 
 
 def _refused(*parts: Any) -> Refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from jobqueue.context import AbortSignal, JobContext, Resources
@@ -21,8 +22,10 @@ def new_job(job_id: str = "1", *, attempts_made: int = 0, enqueued_at_ms: int = 
     )
 
 
-def new_context(job: Job, resources: Resources, log: list[str] | None = None) -> JobContext:
-    """A context whose log lines go to `log`; it cannot enqueue."""
+def new_context(
+    job: Job, resources: Resources, log: list[str] | None = None, on_progress: Callable[[object], None] | None = None
+) -> JobContext:
+    """A context whose log lines go to `log` and its progress to `on_progress`; it cannot enqueue."""
     lines: list[str] = [] if log is None else log
 
     def drop_progress(_value: object) -> None:
@@ -40,6 +43,6 @@ def new_context(job: Job, resources: Resources, log: list[str] | None = None) ->
         worker_name="worker-1",
         fence=None,
         _log=lines.append,
-        _progress=drop_progress,
+        _progress=on_progress or drop_progress,
         _enqueue=refuse,
     )

@@ -1,0 +1,150 @@
+"""Cron acts: what the commands of `jobqueue cron` do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import typer
+
+from board.serialize import cron_job_json
+from jobqueue.app import App
+from jobqueue.cli.console import note, one_line, say, say_json
+from jobqueue.cli.cron_shown import next_run, print_table
+from jobqueue.cli.environment import load_settings, open_app
+from jobqueue.cli.results import result_of
+from jobqueue.cron import CronFields, CronJob, CronJobs, SyncReport
+from jobqueue.database import open_database
+from jobqueue.errors import InvalidCronJob
+from jobqueue.masking import PLAIN, Masker, masker_of, unmask
+
+BY: Final = "command line"
+"""Who makes and triggers cron jobs from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cron:
+    """The service's cron jobs, as this command shows them."""
+
+    app: App
+    jobs: CronJobs
+
+    def shown(self, row: CronJob) -> dict[str, Any]:
+        """As the admin routes show it: secrets are masked."""
+        return cron_job_json(row, self._masker(row.handler).payload(row.payload), self.jobs.next_run_ms(row))
+
+    def keep_secrets(self, fields: CronFields, row: CronJob | None) -> None:
+        """Put the row's secrets where a typed payload has masks. Raises: BadParameter for masks that stand for none."""
+        if "payload" not in fields:
+            return
+        stored, before = (None, "") if row is None else (row.payload, row.handler)
+        after = fields.get("handler", before)
+        unmasked = unmask(fields["payload"], stored, self._masker(before), self._masker(after))
+        if unmasked.left or unmasked.reveals:
+            where = ", ".join(".".join(("payload", *path)) for path in unmasked.left) or "payload"
+            raise typer.BadParameter(f"{where}: is masked; give the secret itself", param_hint="--payload")
+        fields["payload"] = unmasked.value
+
+    def say_next_run(self, row: CronJob, verb: str) -> None:
+        text = next_run(row, self.jobs.next_run_ms(row)) if row.enabled else "none: it is disabled"
+        note(f"{verb} {one_line(row.name)}; next run {text}")
+
+    def _masker(self, handler_name: str) -> Masker:
+        handler = self.app.registry.find(handler_name)
+        return PLAIN if handler is None else masker_of(handler.payload)
+
+
+@asynccontextmanager
+async def _opened(registry: str | None) -> AsyncGenerator[_Cron]:
+    settings = load_settings(jobs_registry=registry)
+    async with open_app(settings) as app, open_database(settings.database_url) as database:
+        yield _Cron(app, CronJobs(app, database))
+
+
+async def list_all(registry: str | None, as_json: bool) -> None:
+    async with _opened(registry) as cron:
+        rows = await cron.jobs.list()
+        if as_json:
+            say_json([cron.shown(row) for row in rows])
+        elif not rows:
+            say("no cron jobs; add one with `jobqueue cron add`")
+        else:
+            print_table([(row, cron.jobs.next_run_ms(row)) for row in rows])
+
+
+async def add(registry: str | None, fields: CronFields, as_json: bool) -> None:
+    async with _opened(registry) as cron:
+        cron.keep_secrets(fields, None)
+        try:
+            row = await cron.jobs.create(created_by=BY, **fields)
+        except InvalidCronJob as error:
+            _name_options(error)
+        if as_json:
+            say_json(cron.shown(row))
+        else:
+            cron.say_next_run(row, "added")
+            say(row.id)
+
+
+async def change(registry: str | None, which: str, fields: CronFields, as_json: bool) -> None:
+    async with _opened(registry) as cron:
+        row = await cron.jobs.find(which)
+        cron.keep_secrets(fields, row)
+        try:
+            row = await cron.jobs.update(row.id, **fields)
+        except InvalidCronJob as error:
+            _name_options(error)
+        if as_json:
+            say_json(cron.shown(row))
+        else:
+            cron.say_next_run(row, "saved")
+            say(row.id)
+
+
+async def remove(registry: str | None, which: str) -> CronJob:
+    async with _opened(registry) as cron:
+        row = await cron.jobs.find(which)
+        await cron.jobs.delete(row.id)
+        return row
+
+
+async def trigger(registry: str | None, which: str, wait_s: float | None, as_json: bool) -> None:
+    async with _opened(registry) as cron:
+        row = await cron.jobs.find(which)
+        stored = await cron.jobs.trigger(row.id, created_by=BY)
+        answer: dict[str, Any] = {"jobId": stored.job_id, "handler": stored.name, "queue": stored.queue}
+        if not as_json:
+            note(f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}")
+        if wait_s is not None:
+            answer["result"] = await result_of(stored, wait_s)
+        if as_json:
+            say_json(answer)
+        elif wait_s is not None:
+            say_json(answer["result"])
+        else:
+            say(stored.job_id)
+
+
+async def sync(registry: str | None) -> SyncReport:
+    async with _opened(registry) as cron:
+        return await cron.jobs.sync()
+
+
+def _name_options(error: InvalidCronJob) -> NoReturn:
+    """Raises: BadParameter, with the options instead of the fields."""
+    wrong = [(_option(field), _problem(field, problem)) for field, problem in error.field_errors.items()]
+    if len(wrong) == 1:
+        ((option, problem),) = wrong
+        raise typer.BadParameter(one_line(problem), param_hint=option) from error
+    raise typer.BadParameter(one_line("; ".join(f"{option}: {problem}" for option, problem in wrong))) from error
+
+
+def _option(field: str) -> str:
+    return "NAME" if field == "name" else f"--{field.partition('.')[0].replace('_', '-')}"
+
+
+def _problem(field: str, problem: str) -> str:
+    """What is wrong inside the payload says where."""
+    return f"{field}: {problem}" if "." in field else problem
