@@ -1,4 +1,4 @@
-"""queueCleanup: remove finished jobs that are older than some days, in all queues.
+"""queueCleanup: remove finished jobs that are older than some days, in the queues of the service.
 
 The pattern it shows: housekeeping at night. A payload whose fields all have defaults, so that a cron job needs none;
 long work in batches that stops when it is told to; an unknown field refused, since a misspelt one would delete more.
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class QueueCleanup(BaseModel):
-    """The payload of `queueCleanup`. Units: days; half a day is 0.5. Without `queues` it is about all."""
+    """The payload of `queueCleanup`. Units: days; half a day is 0.5. Without `queues` it is about the service's own."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True
@@ -49,7 +49,8 @@ async def queue_cleanup(ctx: JobContext, payload: QueueCleanup) -> RemovedByQueu
     """Clean one queue after another. A queue of BullMQ 5, which nobody here may write to, is passed over."""
     older_than_ms = int(payload.queue_history_in_days * DAY_S * 1000)
     removed: RemovedByQueue = {}
-    for view in await look_at(ctx.resources[Inspector], payload.queues):
+    app = ctx.resources[App]
+    for view in await look_at(Inspector(app), payload.queues or app.queue_names()):
         if view.refused is not None:
             _log.warning("%s is passed over: %s", view.name, view.refused)
             continue

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from handlers.queues import QueueNames, look_at
-from jobqueue import JobContext, make_job
+from jobqueue import App, JobContext, make_job
 from jobqueue.inspector import Inspector, QueueView
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ InsightByQueue: TypeAlias = dict[str, Insight]
 async def queue_insights(ctx: JobContext, payload: QueueInsights) -> InsightByQueue:
     """Count, log and return. A queue of BullMQ 5, whose jobs are stored otherwise, is passed over."""
     insights: InsightByQueue = {}
-    for view in await look_at(ctx.resources[Inspector], payload.queues):
+    for view in await look_at(Inspector(ctx.resources[App]), payload.queues):
         if view.refused is not None:
             _log.warning("%s is passed over: %s", view.name, view.refused)
             continue

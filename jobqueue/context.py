@@ -22,10 +22,14 @@ AbortCause = Literal["timeout", "superseded", "lock_lost", "shutdown", "cancelle
 
 
 class Resources:
-    """What the lifespan of a registry opened, found by its type: `ctx.resources[Database]`."""
+    """What the lifespan of a registry opened, found by its type: `ctx.resources[Database]`; and the worker's App."""
 
     def __init__(self, *opened: object, named: Mapping[type[Any], object] | None = None) -> None:
         self._by_type: dict[type[Any], object] = {type(one): one for one in opened} | dict(named or {})
+
+    def beside(self, one: object) -> Resources:
+        """These and one more; one of that type which is there already stays."""
+        return Resources(named={type(one): one} | self._by_type)
 
     def __getitem__(self, kind: type[R]) -> R:
         """Raises: LookupError, naming what is there."""

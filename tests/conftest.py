@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -12,8 +15,11 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue.settings import Settings
+from tests.interop.node_shared import SharedNode, shared_node
 from tests.support.postgres_server import PostgresServer, running_postgres
 from tests.support.redis_server import RedisServer, running_redis
+
+SAID_AT_THE_END = "said at the end"
 
 
 class MakeSettings(Protocol):
@@ -23,16 +29,60 @@ class MakeSettings(Protocol):
 
 
 def pytest_configure() -> None:
-    """Let an example of hypothesis take as long as it takes: a busy machine is no failure."""
+    """Let an example of hypothesis take as long as it takes: a busy machine is no failure. And let Ctrl-C be heard: a
+    shell's job in the background ignores it, and so does every program that a test starts there to press it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hypothesis.settings.register_profile("jobqueue", hypothesis.settings(), deadline=None)
     hypothesis.settings.load_profile("jobqueue")
 
 
+def say_at_the_end(item: pytest.Item, line: str) -> None:
+    """Print a line below the results. It travels with the test's report: pytest-xdist runs tests in other processes."""
+    item.user_properties.append((SAID_AT_THE_END, line))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """A report with question marks for lone surrogates, as are in the log of a test that is about them: pytest-xdist
+    sends UTF-8, and one text that is none ended the whole run.
+    """
+    report = yield
+    return json.loads(json.dumps(report, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = chain.from_iterable(terminalreporter.stats.values())
+    for report in reports:
+        if isinstance(report, pytest.TestReport) and report.when == "teardown":
+            for name, line in report.user_properties:
+                if name == SAID_AT_THE_END:
+                    terminalreporter.write_line(str(line))
+
+
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """The Redis that all tests share, each under its own prefix; none may stop or configure it."""
+def shared_redis() -> Iterator[RedisServer]:
+    """The Redis that all tests share; for fixtures that live as long as it does. Tests ask for `redis_server`."""
     with running_redis(appendonly=False) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """The Redis that all tests share, each under its own prefix; none may stop or configure it.
+
+    It is empty when the first test of a file asks for it: what many tests left behind hid a queue from the inspector,
+    which looks at so many keys and no more.
+    """
+    shared_redis.empty()
+    return shared_redis
+
+
+@pytest.fixture(scope="session")
+def node_process(shared_redis: RedisServer) -> Iterator[SharedNode]:
+    """The Node process that all tests share, each by a peer of its own that leaves it as it was."""
+    with shared_node(shared_redis.url) as process:
+        yield process
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from jobqueue.context import JobContext
 from jobqueue.policy import limit
 from tests.conftest import MakeSettings
 from tests.patterns.working import keys_of
+from tests.support.naming import plainly
 
 WEST = timezone(timedelta(hours=-5))
 EAST = timezone(timedelta(hours=5))
@@ -272,7 +273,7 @@ async def test_an_unknown_name_is_answered_with_the_known_ones(
 
 
 @pytest.mark.parametrize(
-    "handler", [None, 5, send.function, send.payload, {}, ["send"], b"send", Path("send")], ids=str
+    "handler", [None, 5, send.function, send.payload, {}, ["send"], b"send", Path("send")], ids=plainly
 )
 async def test_what_is_no_handler_is_refused_as_one(
     settings: MakeSettings, redis: Redis, prefix: str, handler: Any

@@ -16,6 +16,7 @@ from jobqueue.handler import has_secrets, payload_adapter
 from jobqueue.job import KEEP_COMPLETED, KEEP_FAILED, Backoff
 from jobqueue.policy import Policy
 from jobqueue.wrappers import make_job
+from tests.support.naming import plainly
 
 
 class Login(BaseModel):
@@ -73,7 +74,7 @@ GOOD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("changes", GOOD, ids=repr)
+@pytest.mark.parametrize("changes", GOOD, ids=plainly)
 def test_a_policy_takes_what_is_in_range(changes: dict[str, Any]) -> None:
     assert Policy().replace(**changes) != Policy() or changes == {"timeout_ms": None}
 

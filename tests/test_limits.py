@@ -14,6 +14,7 @@ from jobqueue import DefinitionError, make_job, make_singleton_job, make_superse
 from jobqueue.context import JobContext
 from jobqueue.handler import Handler, Singleton
 from jobqueue.policy import Limit, RateLimit, call_key_function, limit
+from tests.support.naming import plainly
 
 
 async def send(ctx: JobContext, payload: Any) -> None: ...
@@ -68,7 +69,7 @@ def test_a_limit_out_of_range_is_refused_where_it_is_made(most: Any) -> None:
             make(most)
 
 
-@pytest.mark.parametrize("by", [None, "tenant", 5, in_a_while], ids=repr)
+@pytest.mark.parametrize("by", [None, "tenant", 5, in_a_while], ids=plainly)
 def test_a_partition_that_is_no_function_is_refused_where_the_limit_is_made(by: Any) -> None:
     """`by=None` is the likely slip: a limit for each tenant would become one for all of them."""
     with pytest.raises(DefinitionError, match=r"^concurrency: by: must be a function of the payload"):

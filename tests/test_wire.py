@@ -21,6 +21,7 @@ from jobqueue.errors import MalformedJob
 from jobqueue.job import Backoff, Envelope, Job, Keep, exponential, fixed
 from jobqueue.policy import Policy
 from tests.support.json_values import FOREIGN, JSON
+from tests.support.naming import plainly
 
 JOB_FIELDS = [
     *("name", "data", "opts", "timestamp", "delay", "priority", "atm", "ats", "stc", "rjk", "defa", "processedOn"),
@@ -48,7 +49,7 @@ def test_any_json_value_comes_back_as_it_was(value: Any) -> None:
         object(),
         {(1, 2): 3},
     ],
-    ids=repr,
+    ids=plainly,
 )
 def test_what_is_no_json_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from datetime import datetime
-from typing import Annotated, Any, NoReturn, TextIO, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from jobqueue.app import App
 from jobqueue.cli.console import note, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
-from jobqueue.errors import InvalidOption, InvalidPayload, JobFailed, JobqueueError
+from jobqueue.cli.payload import read_payload
+from jobqueue.cli.results import result_of
+from jobqueue.errors import InvalidOption, InvalidPayload
 from jobqueue.job import Backoff, Enqueued, EnqueueOptions, exponential
 
 HELP = """Store a job for the handler NAME, with PAYLOAD as its JSON input.
@@ -32,10 +32,6 @@ jobqueue enqueue syncData - --job-id r1-nightly --json < payload.json
 
 jobqueue enqueue sendInvoice '{"order": 7}' --related order:7 --order-key customer:42 --expires-in-ms 600000
 """
-
-
-class NotFinished(JobqueueError):
-    """The job was stored, but has not finished in the time given."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,7 +76,7 @@ def enqueue(
         "queue": queue,
     }
     options = cast(EnqueueOptions, {option: value for option, value in asked.items() if value is not None})
-    value = _parse(name, _read_stdin(name) if payload == "-" else payload)
+    value = _payload(name, payload)
     app = open_app(load_settings(jobs_registry=registry))
     run(_enqueue(app, name, value, options, wait, as_json))
 
@@ -99,7 +95,7 @@ async def _enqueue(
         if not as_json:
             note(_sentence(stored))
         if wait_s is not None:
-            answer["result"] = await _result(stored, wait_s)
+            answer["result"] = await result_of(stored, wait_s)
         if as_json:
             say_json(answer)
         elif wait_s is not None:
@@ -115,33 +111,11 @@ def _sentence(stored: Enqueued) -> str:
     return f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}{replaced}"
 
 
-async def _result(stored: Enqueued, wait_s: float) -> Any:
+def _payload(handler: str, text: str) -> Any:
     try:
-        return await stored.wait(wait_s)
-    except TimeoutError:
-        raise NotFinished(f"job {stored.job_id} has not finished within {wait_s:g} s; it goes on") from None
-    except JobFailed as error:
-        raise JobFailed(f"job {stored.job_id} failed: {error}") from error
-
-
-def _read_stdin(handler: str) -> str:
-    stdin: TextIO | None = sys.stdin  # none where the shell has closed it
-    if stdin is None:
-        raise InvalidPayload(handler, {"payload": "cannot be read: standard input is closed"})
-    return stdin.read()
-
-
-def _parse(handler: str, text: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_refuse)
+        return read_payload(text)
     except ValueError as error:
-        raise InvalidPayload(handler, {"payload": f"is not JSON: {error}"}) from None
-    except RecursionError:
-        raise InvalidPayload(handler, {"payload": "is nested too deeply"}) from None
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+        raise InvalidPayload(handler, {"payload": str(error)}) from None
 
 
 def _moment(text: str) -> datetime:

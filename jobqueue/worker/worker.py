@@ -157,7 +157,9 @@ class Worker:
 
     async def _open_resources(self, opened: AsyncExitStack) -> Resources:
         lifespan = self.app.registry.lifespan
-        return Resources() if lifespan is None else await opened.enter_async_context(lifespan(self.app.settings))
+        if lifespan is None:
+            return Resources(self.app)
+        return (await opened.enter_async_context(lifespan(self.app.settings))).beside(self.app)
 
     def _share(self, resources: Resources, database: Database, opened: AsyncExitStack) -> Shared:
         settings, root, job_log = self.app.settings, logging.getLogger(), JobLogHandler()

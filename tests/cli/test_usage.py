@@ -13,6 +13,7 @@ COMMANDS = (
     ("enqueue",),
     ("jobs", "show"),
     ("jobs", "cancel"),
+    *(("cron", word) for word in ("list", "add", "set", "remove", "trigger", "sync", "next")),
     ("db", "upgrade"),
     ("webhook", "add"),
     ("webhook", "list"),

@@ -58,10 +58,10 @@ async def next_times(questions: Sequence[Question]) -> list[NextTimes]:
     return [NextTimes(answer.times, answer.problem) for answer in await _ask(asked)]
 
 
-async def offsets(zone: str, instants_s: Sequence[int]) -> tuple[float, ...]:
-    """The offsets of a zone in Node's own data, in seconds."""
-    [answer] = await _ask([{"zone": zone, "instants": list(instants_s)}])
-    return answer.offsets
+async def offsets(wanted: Sequence[tuple[str, Sequence[int]]]) -> list[tuple[float, ...]]:
+    """The offsets of zones at instants in Node's own data, all in seconds."""
+    asked: list[Mapping[str, JsonValue]] = [{"zone": zone, "instants": [*instants]} for zone, instants in wanted]
+    return [answer.offsets for answer in await _ask(asked)]
 
 
 async def versions() -> dict[str, str]:

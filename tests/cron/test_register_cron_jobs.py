@@ -17,6 +17,7 @@ from jobqueue.scheduler import add, register_cron_jobs
 from jobqueue.upgrades import upgrade
 from tests.conftest import MakeSettings
 from tests.cron.scheduled import FAR, REGISTRY, Cleanup, clean_up, jobs_of, mail, scheduler_of, scheduler_there, tick
+from tests.support.naming import plainly
 
 OTHER = "0 0 2 1 *"
 
@@ -231,7 +232,7 @@ async def test_what_a_person_edited_is_what_the_list_says_again(app: App, cron: 
         (("bad", FAR, "tick"), "[1]"),
         (None, "[1]"),
     ],
-    ids=str,
+    ids=plainly,
 )
 async def test_one_bad_entry_is_named_and_nothing_is_saved(app: App, cron: CronJobs, wrong: Any, field: str) -> None:
     with pytest.raises(InvalidCronJob) as caught:

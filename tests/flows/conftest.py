@@ -9,15 +9,17 @@ import pytest
 import pytest_asyncio
 
 from tests.interop.node_peer import NodePeer
+from tests.interop.node_shared import SharedNode
 from tests.worker.crew import Crew, crew_in
 
 
 @pytest_asyncio.fixture
-async def node(redis_url: str, prefix: str) -> AsyncIterator[NodePeer]:
-    """A Node process of its own for the test, on the queue `jobs` of the test's prefix, reading the events."""
-    async with NodePeer(redis_url, prefix) as peer:
-        await peer.start_events()
-        yield peer
+async def node(node_process: SharedNode, redis_url: str, prefix: str) -> AsyncIterator[NodePeer]:
+    """A Node peer on the queue `jobs` of the test's prefix, reading the events."""
+    peer = NodePeer.of(node_process, redis_url, prefix)
+    await peer.start_events()
+    yield peer
+    await peer.reset()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from jobqueue.cleaning import BATCH
 from jobqueue.clock import now_ms
 from jobqueue.context import AbortReason, Resources
 from jobqueue.errors import InvalidPayload, JobCancelled
-from jobqueue.inspector import Inspector
 from tests.board.support import complete, fail, heartbeat, note
 from tests.conftest import MakeSettings
 from tests.handlers.support.contexts import new_context, new_job
@@ -39,7 +38,7 @@ async def app(settings: MakeSettings) -> AsyncGenerator[App]:
 @pytest.fixture
 def clean_up(app: App) -> CleanUp:
     async def run(**payload: object) -> RemovedByQueue:
-        context = new_context(new_job(), Resources(app, Inspector(app)))
+        context = new_context(new_job(), Resources(app))
         result: RemovedByQueue = await queue_cleanup.function(context, queue_cleanup.validate(payload))
         return result
 
@@ -114,7 +113,7 @@ async def test_a_run_that_is_told_to_stop_ends_between_two_batches(app: App) -> 
     items = await app.enqueue_jobs([(heartbeat, None)] * (BATCH + 10))
     for enqueued in items:
         await complete(app, enqueued, "null", now_ms() - 6 * DAY_MS)
-    context = new_context(new_job(), Resources(app, Inspector(app)))
+    context = new_context(new_job(), Resources(app))
     context.signal.abort(AbortReason("cancelled", "no longer wanted"))
 
     with pytest.raises(JobCancelled, match="no longer wanted"):

@@ -11,7 +11,6 @@ import pytest
 from handlers.queue_insights import InsightByQueue, queue_insights
 from jobqueue import App, Registry
 from jobqueue.context import Resources
-from jobqueue.inspector import Inspector
 from tests.board.support import activate, complete, fail, heartbeat, note
 from tests.conftest import MakeSettings
 from tests.handlers.support.contexts import new_context, new_job
@@ -34,7 +33,7 @@ async def app(settings: MakeSettings) -> AsyncGenerator[App]:
 @pytest.fixture
 def look(app: App) -> Look:
     async def run(**payload: object) -> InsightByQueue:
-        context = new_context(new_job(), Resources(app, Inspector(app)))
+        context = new_context(new_job(), Resources(app))
         result: InsightByQueue = await queue_insights.function(context, queue_insights.validate(payload))
         return result
 

@@ -8,11 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from jobqueue import Settings, clock
-from tests.conftest import MakeSettings
+from tests.conftest import MakeSettings, say_at_the_end
 from tests.models.stage import HandClock, Stage
 from tests.support.redis_server import RedisServer, running_redis
-
-_PLAYED: dict[str, Stage] = {}
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +28,11 @@ def stage(
     monkeypatch.setattr(clock, "time", hands)
     loop = asyncio.new_event_loop()
     stage = Stage(loop, _settings_for(empty_redis, settings), hands)
-    _PLAYED[request.node.name] = stage
     yield stage
     loop.close()
+    took = f"{stage.steps} steps in {stage.examples} examples, {stage.took_s:.1f} s"
+    say_at_the_end(request.node, f"{request.node.name}: {took}")
 
 
 def _settings_for(server: RedisServer, settings: MakeSettings) -> Settings:
     return settings(redis_url=server.unix_url)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for name, stage in _PLAYED.items():
-        terminalreporter.write_line(f"{name}: {stage.steps} steps in {stage.examples} examples, {stage.took_s:.1f} s")

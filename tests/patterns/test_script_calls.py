@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, Handler, JobContext, make_job, make_superseding_job
@@ -47,6 +48,7 @@ async def calls_of_lone_jobs(app: App, redis: Redis, jobs: int = 10) -> int:
     return await script_calls(redis) - before
 
 
+@pytest.mark.timeout(180)  # a hundred thousand of each take their time where the machine is busy
 async def test_a_hundred_thousand_idle_order_keys_and_lanes_add_no_script_call_to_a_lone_job(
     settings: MakeSettings, own_redis: RedisServer
 ) -> None:

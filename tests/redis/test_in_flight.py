@@ -235,7 +235,7 @@ async def test_more_producers_than_the_bound_store_each_job_once(
     settings: MakeSettings, redis: Redis, prefix: str
 ) -> None:
     many = 3 * MAX_IN_FLIGHT
-    async with App(Registry([echo]), settings()) as app:
+    async with App(Registry([echo]), settings(redis_call_ms=30_000)) as app:  # the last one waits for all the others
         results = await asyncio.gather(*(app.enqueue_job(echo, number) for number in range(many)))
 
     assert len({result.job_id for result in results}) == many

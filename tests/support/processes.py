@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import os
+import random
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+FIRST_PORT = 10_000
+PORTS_EACH = 2_750
+MOST_PROCESSES = 8
 START_S = 20.0
 STOP_S = 10.0
 
 
+@functools.cache
+def _ports() -> Iterator[int]:
+    """The ports of this test process, in no order.
+
+    They lie below those that the kernel gives to outgoing connections and to servers that ask for any: one of these
+    may take the port of a Redis that a test has stopped for a second.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % MOST_PROCESSES
+    first = FIRST_PORT + number * PORTS_EACH
+    return itertools.cycle(random.sample(range(first, first + PORTS_EACH), PORTS_EACH))
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment, and that this process did not get before."""
+    return next(port for port in _ports() if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def spawn(command: Sequence[str], *, cwd: Path, log: Path, user: str | None = None) -> subprocess.Popen[bytes]:

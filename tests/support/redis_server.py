@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from tests.support.processes import end, free_port, spawn, wait_until_up
@@ -49,6 +50,11 @@ class RedisServer:
     def client(self) -> Redis:
         """A client of redis-py that answers with text; `async with` closes it."""
         return Redis(host=HOST, port=self.port, decode_responses=True)
+
+    def empty(self) -> None:
+        """Delete every key of every database. Scripts stay loaded, and connections open."""
+        with BlockingRedis(host=HOST, port=self.port) as client:
+            client.flushall()
 
     def start(self) -> None:
         """Returns when the server answers, its data loaded."""

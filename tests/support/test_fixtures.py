@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 
 PROJECT = Path(__file__).parents[2]
@@ -27,6 +28,26 @@ async def test_the_shared_redis_answers_over_tcp_and_its_unix_socket(redis: Redi
 
     async with Redis(unix_socket_path=str(redis_server.socket_path), decode_responses=True) as over_socket:
         assert await over_socket.get("fixture:greeting") == "hello"
+
+
+async def test_an_emptied_redis_has_no_key_and_still_its_scripts(own_redis: RedisServer) -> None:
+    async with own_redis.client() as client:
+        await client.set("left", "behind")
+        loaded = str(await client.script_load("return 1"))
+
+        own_redis.empty()
+
+        assert await client.dbsize() == 0
+        assert await client.script_exists(loaded) == [True]
+
+
+def test_a_port_is_given_once_and_is_none_that_the_kernel_gives_away() -> None:
+    lowest_of_the_kernels = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    ports = [free_port() for _ in range(100)]
+
+    assert len(set(ports)) == 100
+    assert max(ports) < lowest_of_the_kernels
 
 
 async def test_what_was_acknowledged_survives_the_kill_of_a_redis_of_ones_own(own_redis: RedisServer) -> None:
