@@ -190,7 +190,9 @@ class Queue:
             "pc",
         )
         keys = [*map(self.keys.of, before), self.keys.job(job.id), self.keys.of("active")]
-        args = (next_ms, job.scheduler_id or "", "{}", packing.pack(options), now_ms(), self.keys.base, job.id)
+        # Who promoted the job may have had another clock: what it makes is never older than the slot that has come.
+        moment = max(now_ms(), job.slot_ms)
+        args = (next_ms, job.scheduler_id or "", "{}", packing.pack(options), moment, self.keys.base, job.id)
         await self.client.run(shipped("updateJobScheduler"), keys, args)
 
     # Reading

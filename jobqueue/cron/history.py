@@ -36,7 +36,8 @@ BEHIND_REST_S: Final = 0.1
 IDLE_REST_S: Final = 2.0
 AWAY_REST_S: Final = 1.0
 LOOK_S: Final = 30.0
-_SAFE_S: Final = LEASE_MS / 1000 * 0.8
+SAFE_S: Final = LEASE_MS / 1000 * 0.8
+"""What took longer is not written: another worker may have the lease by then, and know more."""
 
 
 async def keep_history(queue: Queue) -> None:
@@ -119,7 +120,7 @@ class CronHistory(Periodic):
         if seen:
             async with self._database.transaction() as session:
                 await _apply(session, seen)
-                if time.monotonic() - began_s > _SAFE_S:
+                if time.monotonic() - began_s > SAFE_S:
                     await session.rollback()
                     return False
         if not stretch.is_behind:

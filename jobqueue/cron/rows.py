@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import flag_modified
@@ -46,34 +45,36 @@ def _is_same(one: Any, other: Any) -> bool:
 
 @asynccontextmanager
 async def saving(database: Database) -> AsyncGenerator[AsyncSession]:
-    """A transaction that saves rows. Raises: DuplicateCronJob where another row has their `job_id` or `name`."""
-    saved: list[_Names] = []
+    """A transaction that saves one row. Raises: DuplicateCronJob where another row has its `job_id` or `name`."""
+    names = _Names("", "")
     try:
         async with database.transaction() as session:
             yield session
-            rows = [row for row in (*session.new, *session.dirty) if isinstance(row, CronJobRow)]
-            saved = [_Names(row.id, row.job_id, row.name) for row in rows]
+            for row in (*session.new, *session.dirty):
+                if isinstance(row, CronJobRow):
+                    names = _Names(row.job_id, row.name)
             await session.flush()
-    except IntegrityError:
-        async with database.transaction() as session:
-            for names in saved:
-                await _raise_if_taken(session, names)
-        raise
+    except IntegrityError as error:
+        raise _duplicate(names, str(error.orig)) or error from error
 
 
 class _Names(NamedTuple):
     """What the database keeps unique, as it was to be saved."""
 
-    id: str
     job_id: str
     name: str
 
 
-async def _raise_if_taken(session: AsyncSession, names: _Names) -> None:
-    others = select(CronJobRow.id).where(CronJobRow.id != names.id)
-    for column, value in ((CronJobRow.name, names.name), (CronJobRow.job_id, names.job_id)):
-        if await session.scalar(others.where(column == value)):
-            raise DuplicateCronJob(column.key, value)
+def _duplicate(names: _Names, why: str) -> DuplicateCronJob | None:
+    """What the database says names the constraint (PostgreSQL) or the column (SQLite).
+
+    Not looked for in the table: the other row may be gone by then. Who gave no `job_id` is told of his name.
+    """
+    if "cron_job_job_id" in why or "cron_job.job_id" in why:
+        return DuplicateCronJob("job_id" if names.job_id != names.name else "name", names.job_id)
+    if "cron_job_name" in why or "cron_job.name" in why:
+        return DuplicateCronJob("name", names.name)
+    return None
 
 
 def _now() -> datetime:

@@ -10,7 +10,8 @@ import pytest
 from jobqueue import App, JobContext, make_job
 from jobqueue.context import CronContext
 from jobqueue.errors import CronJobNotFound, DatabaseUnavailable
-from jobqueue.worker.process.wire import CronTold
+from jobqueue.worker.process.location import Location
+from jobqueue.worker.process.wire import CronTold, Limits, Order, decode_to_child, encode
 from tests.conftest import MakeSettings
 from tests.cron.scheduled import FAR
 from tests.cron.slots import at_work, far_row, site
@@ -113,8 +114,13 @@ def test_nothing_of_a_context_is_known_that_was_not_read() -> None:
     [CronContext("* * * * *", NOON), CronContext("* * * * *", None), CronContext(None, None, CronJobNotFound("row"))],
 )
 def test_a_context_comes_through_to_another_process(context: CronContext) -> None:
-    again = CronTold.of(context).context
+    order = Order(Location("shop", "tell"), "jobs", "1", {}, "worker", None, Limits(1, 1), 30, CronTold.of(context))
 
+    arrived = decode_to_child(encode(order))
+
+    assert isinstance(arrived, Order)
+    assert arrived.cron is not None
+    again = arrived.cron.context
     assert again.parts[:2] == context.parts[:2]
     unread, told = context.parts[2], again.parts[2]
     assert (type(told).__name__, str(told)) == (type(unread).__name__, str(unread))

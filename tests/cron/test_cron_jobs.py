@@ -188,3 +188,22 @@ async def test_twice_upgraded_is_up_to_date(app: App) -> None:
     assert await upgrade(app.settings.database_url, [FOLDER]) == first == ("cron_0001",)
     async with open_database(app.settings.database_url) as database:
         await CronJobs(app, database).list()
+
+
+async def test_creating_and_deleting_one_name_at_once_ends_in_success_or_a_duplicate(cron: CronJobs) -> None:
+    """The row in the way was gone when it was looked for, and the database's own error went out."""
+
+    async def create_and_delete() -> None:
+        row = await cron.create(**fields())
+        await cron.delete(row.id)
+
+    answers = await asyncio.gather(*(create_and_delete() for _ in range(30)), return_exceptions=True)
+    assert {type(answer) for answer in answers} <= {type(None), DuplicateCronJob}
+    assert await cron.list() == ()
+
+
+async def test_a_name_that_is_taken_is_named_where_no_job_id_was_given(cron: CronJobs) -> None:
+    await cron.create(**fields())
+    with pytest.raises(DuplicateCronJob) as refused:
+        await cron.create(**fields())
+    assert refused.value.field == "name"

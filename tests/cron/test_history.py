@@ -266,6 +266,22 @@ async def test_what_was_read_and_not_written_is_read_again_by_the_next_one(made:
     assert (await made.cron.get(row.id)).last_status == "active"
 
 
+async def test_a_reader_that_took_too_long_writes_nothing_and_reads_again(
+    made: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one may have the lease by then: what this one has in hand is older than what the row says."""
+    row, history = await far_row(made, "work"), reader(made)
+    await emit(made, "active", f"repeat:{row.job_id}:1")
+    with monkeypatch.context() as late:
+        late.setattr("jobqueue.cron.history.SAFE_S", -1.0)
+        await history.tick()
+    assert (await made.cron.get(row.id)).last_status is None
+
+    await history.tick()
+
+    assert (await made.cron.get(row.id)).last_status == "active"
+
+
 async def test_a_busy_queues_events_are_read_a_bounded_number_at_a_time(made: Site) -> None:
     row, history = await far_row(made, "work"), reader(made)
     await read_all(history)

@@ -15,6 +15,7 @@ from jobqueue.cron.schedulers import Lost, lost_iterations
 from jobqueue.cron.seeding import seed
 from jobqueue.database import Database, open_database
 from jobqueue.upgrades import upgrade
+from jobqueue.worker.schedulers import advance
 from tests.conftest import MakeSettings
 from tests.cron.scheduled import FAR, Scheduler, jobs_of, scheduler_of, scheduler_there
 from tests.patterns.working import WAIT_S, serving
@@ -190,3 +191,14 @@ async def test_one_worker_at_a_time_looks_for_lost_iterations(app: App, cron: Cr
 async def test_where_no_row_is_followed_a_look_costs_one_call_and_leaves_nothing(app: App) -> None:
     assert await lost_iterations(app.queue()) == []
     assert await app.client.call("EXISTS", app.queue().keys.cron_look()) == 0
+
+
+async def test_what_a_slot_makes_is_not_older_than_the_slot(app: App, cron: CronJobs) -> None:
+    """A worker ahead had promoted the job, one behind claimed it; an edit then took the slot for one still to come."""
+    await cron.create(name="n", pattern=FAR, handler="tick")
+    slot_ms = (await scheduler_there(app, "n")).next_ms
+    await advance(app.queue(), await app.queue().job(f"repeat:n:{slot_ms}"))
+
+    made = await app.queue().job(f"repeat:n:{(await scheduler_there(app, 'n')).next_ms}")
+    assert made.slot_ms > slot_ms
+    assert made.enqueued_at_ms >= slot_ms
