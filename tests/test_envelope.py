@@ -26,6 +26,8 @@ ENVELOPES = st.builds(
     related=st.none() | st.builds(Related, NAMES, NAMES),
     order_key=st.none() | NAMES,
     expires_at_ms=st.none() | WHOLE,
+    overlap=st.sampled_from([None, "skip", "queue"]),
+    misfire=st.sampled_from([None, "skip"]),
 )
 
 
@@ -56,6 +58,8 @@ def test_a_full_envelope_is_that_of_the_documentation() -> None:
         related=Related("order", "7"),
         order_key="channel:42",
         expires_at_ms=1_900_000_000_000,
+        overlap="queue",
+        misfire="skip",
     )
 
     assert json.loads(wire.encode_data("[1]", full)) == {
@@ -68,6 +72,8 @@ def test_a_full_envelope_is_that_of_the_documentation() -> None:
         "related": {"type": "order", "id": "7"},
         "orderKey": "channel:42",
         "expiresAt": 1_900_000_000_000,
+        "overlap": "queue",
+        "misfire": "skip",
     }
 
 
@@ -100,7 +106,8 @@ def test_a_foreign_job_is_not_bound_by_what_could_not_have_been_asked_for(name: 
     other_half = {"type": name, "id": "7"}
 
     for related in (half, other_half, name, {"type": "x" * 201, "id": "7"}, {"type": "order", "id": "x" * 201}):
-        data = json.dumps({"type": "adhoc", "payload": 1, "orderKey": name, "related": related})
+        beside = {"orderKey": name, "related": related, "overlap": name, "misfire": name}
+        data = json.dumps({"type": "adhoc", "payload": 1, **beside})
         assert wire.decode_data(data) == Envelope(1)
 
 

@@ -15,6 +15,9 @@ OURS: list[Callable[[QueueKeys], str]] = [
     lambda keys: keys.lane("sync", "r1"),
     lambda keys: keys.singleton_lock("sync"),
     lambda keys: keys.singleton_fence("sync"),
+    lambda keys: keys.overlap("row"),
+    lambda keys: keys.slots("row"),
+    QueueKeys.cron_history,
 ]
 NODES: list[Callable[[QueueKeys], str]] = [
     lambda keys: keys.of("wait"),
@@ -36,7 +39,7 @@ def test_our_keys_have_three_parts_so_that_nodes_cleanup_passes_them_over(key: C
     """Node's removeOrphanedJobs takes `word` and `word:lock` for a job and its lock, and deletes them."""
     _, kind, identity = key(KEYS).removeprefix("bull:jobs:").split(":", 2)
 
-    assert kind in {"superseded", "lane", "lock", "fence"}
+    assert kind in {"superseded", "lane", "lock", "fence", "overlap", "order", "cron"}
     assert identity
 
 

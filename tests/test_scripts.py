@@ -27,6 +27,9 @@ AROUND = [
     ("cancelJob", "moveToFinished"),
     ("stalledCheck", "moveStalledJobsToWait"),
     ("retryByHand", "reprocessJob"),
+    ("putScheduler", "addJobScheduler", "removeJobScheduler", "removeJob"),
+    ("dropScheduler", "removeJobScheduler", "removeJob"),
+    ("cleanSome", "cleanJobsInSet"),
 ]
 SHIPPED = [
     *("addStandardJob", "addDelayedJob", "addPrioritizedJob", "moveToActive", "moveToFinished", "moveToDelayed"),

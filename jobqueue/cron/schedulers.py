@@ -37,10 +37,9 @@ class Template(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """A pass over one queue: its number, Redis's time when it began, and the schedulers that are ours."""
+    """A pass over one queue: its number, and the schedulers that are ours."""
 
     number: int
-    now_ms: int
     ours: frozenset[str]
 
 
@@ -73,20 +72,20 @@ async def is_foreign(queue: Queue, scheduler_id: str) -> bool:
     return there is not None and not ours
 
 
-async def begin_pass(queue: Queue) -> Pass:
+async def begin_pass(queue: Queue, *, has_rows: bool) -> Pass | None:
     """To be called before the table is read: of two passes the one that began later knows better.
 
-    The clock that counts is Redis's, which is one for all.
+    None where there are neither rows nor schedulers of ours, so that nothing is to do, and nothing is written.
     """
     keys = [queue.keys.cron_passes(), queue.keys.cron_schedulers()]
-    number, redis_ms, ours = await queue.client.run(own("beginPass"), keys, [_REMEMBERED_MS])
-    return Pass(number, redis_ms, frozenset(ours))
+    begun = await queue.client.run(own("beginPass"), keys, [_REMEMBERED_MS, int(has_rows)])
+    return Pass(begun[0], frozenset(begun[1])) if begun else None
 
 
 async def put_all(queue: Queue, begun: Pass, wanted: Sequence[Planned]) -> Sequence[Put | Exception]:
     """Make schedulers as their templates have them, in one round trip.
 
-    Concurrency: each is atomic. Source: addJobScheduler.
+    Concurrency: each is atomic. The clock that counts is Redis's, which is one for all. Source: addJobScheduler.
     """
     calls = [_putting(queue, begun, template, next_ms) for template, next_ms in wanted]
     replies: Sequence[Any] = await queue.client.run_all(calls)
@@ -116,8 +115,6 @@ def _putting(queue: Queue, begun: Pass, template: Template, next_ms: int | None)
     # What a worker, Node's or ours, makes the job after the next one from.
     of_first_job = pack_entries(
         {
-            "timestamp": begun.now_ms,
-            "prevMillis": next_ms or 0,
             "repeatJobKey": template.id,
             "repeat": {"pattern": template.pattern, "tz": template.timezone, "count": 1},
         }
@@ -129,7 +126,7 @@ def _putting(queue: Queue, begun: Pass, template: Template, next_ms: int | None)
         template.data,
         join_entries(template.options),
         join_entries(template.options, of_first_job),
-        begun.now_ms,
+        0,  # the time: the script looks at the clock itself
         keys.base,
         "",
         pack({"base": keys.base, "row": template.row, "pass": begun.number}),

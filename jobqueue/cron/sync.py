@@ -11,7 +11,7 @@ from jobqueue.cron import schedulers
 from jobqueue.cron.checking import CronFields, check, fields_of
 from jobqueue.cron.patterns import next_run
 from jobqueue.cron.schedulers import Pass, Planned, Put, Template
-from jobqueue.cron.table import CronJob, read_all
+from jobqueue.cron.table import CronJob, is_empty, read_all
 from jobqueue.cron.templates import template_of
 from jobqueue.database import Database
 from jobqueue.errors import InvalidCronJob, QueueVersionError, RedisReplyError
@@ -60,7 +60,10 @@ class Sync:
 
     async def run(self) -> SyncReport:
         """One pass over all queues of the registry. Raises: RedisUnavailable and its kin; DatabaseUnavailable."""
-        begun = [(queue, await _begin(queue)) for queue in map(self._app.queue, self._app.queue_names())]
+        async with self._database.transaction() as session:
+            has_rows = not await is_empty(session)
+        queues = [self._app.queue(name) for name in self._app.queue_names()]
+        begun = [(queue, await _begin(queue, has_rows)) for queue in queues]
         async with self._database.transaction() as session:
             rows = await read_all(session)
         report = SyncReport()
@@ -69,9 +72,9 @@ class Sync:
             here = wanted.get(queue.name, {})
             if isinstance(one, QueueVersionError):
                 report.refused |= dict.fromkeys(here, str(one))
-                continue
-            await _drop_others(queue, one, {*here, *report.unknown, *report.refused}, report)
-            await _put_all(queue, one, here, report)
+            elif one is not None:
+                await _drop_others(queue, one, {*here, *report.unknown, *report.refused}, report)
+                await _put_all(queue, one, here, report)
         return report
 
     def _wanted(self, rows: Sequence[CronJob], report: SyncReport) -> Mapping[str, Mapping[str, Template]]:
@@ -106,13 +109,13 @@ class Sync:
         return handler.policy.queue or self._app.settings.jobs_queue
 
 
-async def _begin(queue: Queue) -> Pass | QueueVersionError:
+async def _begin(queue: Queue, has_rows: bool) -> Pass | QueueVersionError | None:
     """In a queue with data of BullMQ 5 nothing is written."""
     try:
         await queue.check_version()
     except QueueVersionError as error:
         return error
-    return await schedulers.begin_pass(queue)
+    return await schedulers.begin_pass(queue, has_rows=has_rows)
 
 
 async def _drop_others(queue: Queue, begun: Pass, settled: set[str], report: SyncReport) -> None:

@@ -24,7 +24,7 @@ Misfire: TypeAlias = Literal["run_once", "skip"]
 """What becomes of slots that came while no worker was there: one run for all of them, or none."""
 Source: TypeAlias = Literal["admin", "code"]
 """Who rules over the row: people, or the code of a service."""
-LastStatus: TypeAlias = Literal["active", "completed", "failed", "skipped", "superseded"]
+LastStatus: TypeAlias = Literal["active", "completed", "failed", "skipped", "superseded", "removed"]
 
 
 class CronBase(DeclarativeBase):
@@ -120,6 +120,10 @@ async def read_all(session: AsyncSession) -> tuple[CronJob, ...]:
     """Every row, by name."""
     rows = await session.scalars(select(CronJobRow).order_by(CronJobRow.name))
     return tuple(map(record_of, rows))
+
+
+async def is_empty(session: AsyncSession) -> bool:
+    return await session.scalar(select(CronJobRow.id).limit(1)) is None
 
 
 async def lock_row(session: AsyncSession, cron_job_id: str) -> CronJobRow | None:

@@ -5,7 +5,9 @@
   ARGV[1] base  ARGV[2] the scheduler's id  ARGV[3] the number of the pass
   Returns: "dropped", "overtaken" by a newer pass, or "foreign" where it is not ours.
 ]]
-local removeJobScheduler = shipped
+local function removeJobScheduler(keys, args)
+  return shipped(keys, args)
+end
 -- include _cron
 -- include _dropScheduler
 if isOvertaken(KEYS[2], tonumber(ARGV[3])) then

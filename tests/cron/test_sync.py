@@ -256,8 +256,10 @@ async def run_before_its_time(app: App, scheduler_id: str, slot_ms: int) -> None
 async def test_a_pass_gives_way_to_one_that_began_later(app: App, cron: CronJobs, database: Database) -> None:
     """The later one read the table later: what the older one still wants to write may be out of date."""
     row = await cron.create(name="n", pattern=FAR, handler="tick")
-    older = await begin_pass(app.queue())
-    newer = await begin_pass(app.queue())
+    older = await begin_pass(app.queue(), has_rows=True)
+    newer = await begin_pass(app.queue(), has_rows=True)
+    assert older is not None
+    assert newer is not None
     assert await drop_all(app.queue(), newer, ["nothing"]) == ["foreign"]
     assert await drop_all(app.queue(), older, [row.job_id]) == ["overtaken"]
     assert await scheduler_of(app, "n") is not None
@@ -304,3 +306,8 @@ async def test_rows_of_our_own_leave_nothing_behind_when_the_last_one_goes(app: 
     left = {key.removeprefix(keys.base) for key in await app.client.call("KEYS", keys.of("*"))}
     assert left <= {"meta", "events", "id", "marker", "job:cron:passes"}
     assert 0 < await app.client.call("PTTL", keys.cron_passes()) <= 24 * 60 * 60 * 1000
+
+
+async def test_where_there_are_no_cron_jobs_a_pass_leaves_nothing(app: App, cron: CronJobs) -> None:
+    await cron.sync()
+    assert await app.client.call("KEYS", app.queue().keys.of("*")) == []

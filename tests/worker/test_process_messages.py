@@ -17,6 +17,7 @@ from jobqueue.worker.outcomes import trace_of
 from jobqueue.worker.process.failures import stand_in, tell
 from jobqueue.worker.process.location import Location
 from jobqueue.worker.process.wire import (
+    CronTold,
     FromChild,
     Limits,
     Line,
@@ -42,7 +43,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=[]))
 def test_a_message_may_hold_any_text(job_id: str, text: str) -> None:
     place = Location("shop.pictures", "resize", None)
     order = Order(place, "jobs", job_id, {"data": text}, "worker", 7, Limits(1, 2), 30)
-    for message in (order, Stop("timeout", text, None), Stored(1, job_id, text, "jobs", True, None)):
+    of_cron_job = order._replace(cron=CronTold(text, text, None))
+    for message in (order, of_cron_job, Stop("timeout", text, None), Stored(1, job_id, text, "jobs", True, None)):
         line = encode(message)
 
         assert decode_to_child(line) == message
