@@ -18,7 +18,8 @@ from jobqueue.worker.schedulers import advance
 
 _log = logging.getLogger("jobqueue.cron")
 
-SYNC_S: Final = 30.0
+SYNC_S: Final = 28.0
+"""So that with its own time a pass comes round within half a minute."""
 REPAIR_S: Final = 1.0
 DATABASE_AWAY_S: Final = 5.0
 

@@ -26,8 +26,8 @@ def ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-# A change of the clocks that is still to come, as no job is made for a time that is past.
-HALF_PAST_ONE = ms("2027-11-07T01:30:00-04:00")
+# A change of the clocks that is far ahead, as no job is made for a time that is past.
+HALF_PAST_ONE = ms("2036-11-02T01:30:00-04:00")
 BEFORE = HALF_PAST_ONE - 60_000
 
 
@@ -68,7 +68,7 @@ async def _pending(node: NodePeer, done: str) -> tuple[list[NodeScheduler], dict
         {**NEW_YORK, "pattern": "30 1 * * *", "startDate": BEFORE, "limit": 2},
         {**NEW_YORK, "pattern": "30 1 * * *", "startDate": BEFORE, "offset": 700},
         {**NEW_YORK, "pattern": "0 0 1 1 *", "immediately": True},
-        {"pattern": "30 1 * * *", "tz": "UTC", "startDate": "2027-11-07T00:00:00.000Z"},
+        {"pattern": "30 1 * * *", "tz": "UTC", "startDate": "2036-11-02T00:00:00.000Z"},
         {"every": HOUR_MS, "startDate": BEFORE},
         {"every": HOUR_MS, "startDate": BEFORE, "offset": 700, "limit": 3},
         {"every": HOUR_MS, "startDate": BEFORE, "endDate": BEFORE + HOUR_MS},
@@ -104,7 +104,7 @@ async def test_a_nightly_job_keeps_its_hour_when_our_worker_runs_it_in_the_night
 
     [scheduler] = await node.schedulers()
     assert job_id.endswith(str(HALF_PAST_ONE))
-    assert scheduler.next == ms("2027-11-08T01:30:00-05:00")
+    assert scheduler.next == ms("2036-11-03T01:30:00-05:00")
 
 
 async def test_a_scheduler_that_cannot_be_reckoned_does_not_keep_its_job_from_running(
