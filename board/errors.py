@@ -34,6 +34,7 @@ from jobqueue.errors import (
     RedisReplyError,
     RedisUnavailable,
     UnknownHandler,
+    UnreadableCronJob,
 )
 from jobqueue.redis.retry import is_passing
 
@@ -95,7 +96,7 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
         case InvalidPayload():
             return Problem(400, "invalid", str(error), error.field_errors)
         case PayloadTooLarge():
-            return Problem(413, "too_large", str(error), {error.field: str(error)})
+            return Problem(413, "too_large", str(error), {error.field: error.problem})
         case UnknownHandler() | InvalidOption():
             return Problem(400, "invalid", str(error), {error.field: error.problem})
         case JobNotFound():
@@ -135,6 +136,8 @@ def _problem_of_cron(error: CronError) -> Problem:
         case DuplicateCronJob():
             faults = {_field_here(error.field): error.problem}
             return Problem(409, "duplicate", invalid(faults).problem.message, faults)
+        case UnreadableCronJob():
+            return Problem(409, "unreadable", str(error))
         case _:
             return UNEXPECTED
 

@@ -12,14 +12,21 @@ from jobqueue.database import open_database
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
-    """The database, the key that signs webhooks, and the client that delivers them.
+async def open_housekeeping(settings: Settings) -> AsyncGenerator[Resources]:
+    """The database: all that the handlers other than `sendWebhook` ask for. It needs no key."""
+    async with open_database(settings.database_url) as database:
+        yield Resources(database)
 
-    Raises: SettingsError where a setting that a handler needs is missing or cannot be used.
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
+    """What all the handlers ask for: the database, the key that signs webhooks, and the client that delivers them.
+
+    Raises: SettingsError where WEBHOOK_SIGNING_PRIVATE_KEY is missing or cannot be used.
     """
     signing_key = load_signing_key(settings.webhook_signing_private_key)
     async with (
-        open_database(settings.database_url) as database,
+        open_housekeeping(settings) as housekeeping,
         WebhookDelivery(allow_private=settings.is_local) as delivery,
     ):
-        yield Resources(database, signing_key, delivery)
+        yield housekeeping.beside(signing_key).beside(delivery)

@@ -71,9 +71,14 @@ class App:
             self._queues[name] = Queue(self.client, QueueKeys(self.settings.jobs_prefix, name))
         return self._queues[name]
 
+    def queue_of(self, handler: Handler[Any] | str | None) -> str:
+        """The name of the queue of a handler's jobs, that of JOBS_QUEUE for one that is not known."""
+        known = self.registry.find(handler) if isinstance(handler, str) else handler
+        return (known.policy.queue if known is not None else None) or self.settings.jobs_queue
+
     def queue_names(self) -> tuple[str, ...]:
         """The queues that the registry's handlers are routed to, JOBS_QUEUE first."""
-        routed = (handler.policy.queue or self.settings.jobs_queue for handler in self.registry)
+        routed = map(self.queue_of, self.registry)
         return tuple(dict.fromkeys((self.settings.jobs_queue, *routed)))
 
     def new_client(self, name: str | None = None, on_push: PushListener | None = None) -> Client:

@@ -93,8 +93,9 @@ class AbortSignal:
 class CronContext:
     """What the run of a cron job knows of the row that it comes from, as that was when the try began.
 
-    Raises, where what is asked for could not be read: DatabaseUnavailable; CronJobNotFound where the row is gone. So a
-    handler that takes up where the last run ended fails its try, and does not begin at the beginning.
+    Raises, where what is asked for could not be read: DatabaseUnavailable; CronJobNotFound where the row is gone;
+    UnreadableCronJob where SQL has spoiled it. So a handler that takes up where the last run ended fails its try, and
+    does not begin at the beginning.
     """
 
     _expression: str | None

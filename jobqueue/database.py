@@ -108,7 +108,7 @@ class Database:
         """A session that commits at the end of the block, and rolls back where the block raises.
 
         Only database work belongs inside. Raises: DatabaseUnavailable where the database is away, busy too
-        long or not upgraded; other errors of the database as SQLAlchemy names them.
+        long, not upgraded or not for this user; other errors of the database as SQLAlchemy names them.
         """
         try:
             async with self.sessions.begin() as session:
@@ -147,7 +147,9 @@ class _SqliteConnection(Protocol):
 def _engine(url: URL, connect_timeout_s: float) -> AsyncEngine:
     # asyncpg would wait a minute for a host that swallows packets; for sqlite3 it is the wait for a busy file.
     try:
-        engine = create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": connect_timeout_s})
+        # What a statement carries may be a secret, and an error with it would go into the log.
+        options = {"pool_pre_ping": True, "hide_parameters": True, "connect_args": {"timeout": connect_timeout_s}}
+        engine = create_async_engine(url, **options)
     except ModuleNotFoundError as error:
         raise SettingsError("DATABASE_URL", f"needs {error.name}: pip install 'jobqueue[postgres]'") from error
     if engine.dialect.name == "sqlite":
@@ -185,6 +187,13 @@ _PASSING_STATES = ("08", "53", "57P", "3D")
 """SQLSTATE classes that mean "not now": connection, resources, shutdown, no such database."""
 _PASSING_WORDS = ("unable to open database", "database is locked", "not a database", "disk I/O error")
 """The same in the words of SQLite."""
+_UPGRADE = "run `jobqueue db upgrade`"
+_FOR_PEOPLE = (
+    ("42P01", ("no such table",), f"its tables are missing ({{}}); {_UPGRADE}"),
+    ("42703", ("no such column", "has no column named"), f"its tables are of another version ({{}}); {_UPGRADE}"),
+    ("42501", ("readonly database",), "its user may not do that ({})"),
+)
+"""What stays so until a person has done something about it: SQLSTATE, SQLite's words, and what to say."""
 
 
 def _why_unavailable(error: OSError | DBAPIError | NoFreeConnection) -> str | None:
@@ -195,8 +204,9 @@ def _why_unavailable(error: OSError | DBAPIError | NoFreeConnection) -> str | No
         return str(error)
     cause = str(error.orig).partition("\n")[0]
     state = getattr(error.orig, "sqlstate", None)
-    if state == "42P01" or "no such table" in cause:
-        return f"its tables are missing ({cause}); run `jobqueue db upgrade`"
+    for known, phrases, saying in _FOR_PEOPLE:
+        if state == known or (state is None and any(words in cause for words in phrases)):
+            return saying.format(cause)
     if error.connection_invalidated or (isinstance(state, str) and state.startswith(_PASSING_STATES)):
         return cause
     if any(words in cause for words in _PASSING_WORDS):

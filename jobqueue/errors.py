@@ -94,7 +94,8 @@ class PayloadTooLarge(EnqueueError):
     """The payload is larger than JOBS_MAX_PAYLOAD_BYTES."""
 
     def __init__(self, size_bytes: int, limit_bytes: int) -> None:
-        super().__init__(f"payload: {size_bytes} bytes, the limit is {limit_bytes} (JOBS_MAX_PAYLOAD_BYTES)")
+        self.problem = f"{size_bytes} bytes, the limit is {limit_bytes} (JOBS_MAX_PAYLOAD_BYTES)"
+        super().__init__(f"payload: {self.problem}")
         self.field = "payload"
 
 
@@ -147,6 +148,15 @@ class CronJobNotFound(CronError):
     def __init__(self, which: str) -> None:
         super().__init__(f"there is no cron job {which!r:.200}")
         self.which = which
+
+
+class UnreadableCronJob(CronError):
+    """What the table holds of a cron job cannot be read: delete it, or mend it by SQL."""
+
+    def __init__(self, which: str, reason: str) -> None:
+        super().__init__(f"cron job {which!r:.200} cannot be read ({reason}); delete it, or mend its row by SQL")
+        self.which = which
+        self.reason = reason
 
 
 class DuplicateCronJob(CronError):

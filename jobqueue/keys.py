@@ -136,7 +136,9 @@ class QueueKeys:
         return f"{self.base}job:cron:schedulers"
 
     def cron_passes(self) -> str:
-        """hash: begun, applied: numbers of the passes that make schedulers equal to the table. Expires."""
+        """hash: begun, applied: numbers of the passes that make schedulers equal to the table; looked: up to where
+        schedulers were looked at. Expires.
+        """
         return f"{self.base}job:cron:passes"
 
     def cron_fired(self, scheduler_id: str) -> str:

@@ -16,16 +16,17 @@ from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
 
 from pydantic import PydanticUserError, TypeAdapter
 
-from jobqueue.encoding import as_array, as_object, decode_json
+from jobqueue.encoding import decode_json
 
 MASK: Final = "********"
+_NOTHING_IN_IT: Final[tuple[Any, ...]] = (None, {}, [])
 
 _WORDS = (
     *("password", "passwd", "secret", "token", "apikey"),
     *("authorization", "credential", "privatekey"),
 )
 _NOT_A_LETTER = re.compile(r"[\W_]+")
-_DEEPEST = 250  # more than one JSON text may nest; a text inside a text counts on
+DEEPEST: Final = 250  # more than one JSON text may nest; a text inside a text counts on
 
 _Schema: TypeAlias = Mapping[str, Any]
 
@@ -51,7 +52,7 @@ _Places: TypeAlias = tuple[_Place, ...]
 class Masker:
     """Masks the values of one handler's jobs.
 
-    `hides_all` is True where the payload type cannot be described, so nobody knows where its secrets are.
+    `hides_all` is True where nobody knows where the secrets are: the payload type cannot be described, or is not known.
     """
 
     places: _Places = ()
@@ -59,7 +60,9 @@ class Masker:
 
     def payload(self, value: Any) -> Any:
         """A payload as it may be shown: the type's secrets and the secret names are masked."""
-        return MASK if self.hides_all and value is not None else _mask(value, self.places)
+        if self.hides_all:
+            return value if value in _NOTHING_IN_IT else MASK
+        return _mask(value, self.places)
 
     def raw(self, text: str) -> str:
         """Job data that could not be read, as it may be shown.
@@ -76,6 +79,8 @@ class Masker:
 
 PLAIN: Final = Masker()
 """Masks by name alone: for results, progress and jobs of unknown handlers."""
+HIDDEN: Final = Masker(hides_all=True)
+"""Masks whatever is in a payload: for what is kept for handlers that are not known here."""
 
 
 def mask(value: Any) -> Any:
@@ -122,7 +127,7 @@ def _mask(value: Any, places: _Places, depth: int = 0) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         return _mask_text(value, depth)
     if isinstance(value, dict):
-        if depth == _DEEPEST:
+        if depth == DEEPEST:
             return MASK
         fields: dict[str, Any] = {}
         for name, inner in cast(dict[str, Any], value).items():
@@ -132,7 +137,7 @@ def _mask(value: Any, places: _Places, depth: int = 0) -> Any:
     if isinstance(value, list):
         items: list[Any] = [*value]
         for index, inner in enumerate(items):
-            items[index] = MASK if depth == _DEEPEST else _mask(inner, _items(branches, index), depth + 1)
+            items[index] = MASK if depth == DEEPEST else _mask(inner, _items(branches, index), depth + 1)
         return items
     return value
 
@@ -193,118 +198,3 @@ def _is_schema(value: object) -> TypeGuard[_Schema]:
 
 def _has_secret(place: _Place) -> bool:
     return '"format": "password"' in json.dumps(place.schema)
-
-
-# The way back: what was shown with masks was edited, and the secrets are put back.
-
-
-@dataclass(frozen=True, slots=True)
-class Unmasked:
-    """An edited value with the stored secrets in it; good to be stored where nothing is `left` and nothing revealed.
-
-    `left` has the path of each mask that stands for no secret, and so is no value. `reveals` is True where a secret has
-    come to a place that would be shown.
-    """
-
-    value: Any
-    left: tuple[tuple[str, ...], ...] = ()
-    reveals: bool = False
-
-
-def unmask(edited: Any, stored: Any, masker: Masker, after: Masker) -> Unmasked:
-    """`edited`, with a secret of `stored` wherever it has the mask that this secret was shown as.
-
-    `stored` was shown by `masker`, and what comes of it will be by `after`. An item of a list is the stored one that
-    was shown so, wherever it now stands, else the one in its old place: among more or fewer items than there were, only
-    the former.
-    """
-    if MASK not in _spelled(edited):
-        return Unmasked(edited)
-    left: list[tuple[str, ...]] = []
-    value = _put_back(edited, _Known(stored, masker.payload(stored)), (), left)
-    as_it_came = _put_back(edited, _NOTHING, (), [])
-    return Unmasked(value, tuple(left), after.payload(value) != after.payload(as_it_came))
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A stored value, and what was shown for it. Both are None where nothing was stored."""
-
-    value: Any = None
-    shown: Any = None
-
-
-_NOTHING: Final = _Known()
-
-
-def _put_back(edited: Any, known: _Known, path: tuple[str, ...], left: list[tuple[str, ...]]) -> Any:
-    if isinstance(edited, str) and edited == known.shown:
-        return known.value
-    if edited == MASK:
-        left.append(path)
-    if len(path) > _DEEPEST:
-        return edited
-    if isinstance(edited, str):
-        return _put_back_in_text(edited, known, path, left)
-    if isinstance(edited, dict):
-        fields: dict[str, Any] = {}
-        for name, inner in as_object(edited).items():
-            fields[name] = _put_back(inner, _known_field(known, name), (*path, name), left)
-        return fields
-    if isinstance(edited, list):
-        items: list[Any] = [*edited]
-        before = _counterparts(items, known)
-        for index, inner in enumerate(items):
-            items[index] = _put_back(inner, before[index], (*path, str(index)), left)
-        return items
-    return edited
-
-
-def _put_back_in_text(edited: str, known: _Known, path: tuple[str, ...], left: list[tuple[str, ...]]) -> str:
-    """A text that is a JSON object or list was masked inside."""
-    inner = _json_in(edited) if MASK in edited else None
-    if inner is None:
-        return edited
-    value = _put_back(inner, _Known(_json_in(known.value), _json_in(known.shown)), path, left)
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _json_in(text: Any) -> Any:
-    """The JSON object or list that a text holds; None where it holds neither."""
-    if not isinstance(text, str) or text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        return decode_json(text)
-    except ValueError:
-        return None
-
-
-def _known_field(known: _Known, name: str) -> _Known:
-    """What lies in a value that is masked whole is not known: only the whole of it comes back."""
-    if name not in as_object(known.shown):
-        return _NOTHING
-    return _Known(as_object(known.value)[name], as_object(known.shown)[name])
-
-
-def _counterparts(items: list[Any], known: _Known) -> list[_Known]:
-    """For each item of an edited list the stored one that it is taken for. Only those with a mask need one."""
-    before = [_Known(*pair) for pair in zip(as_array(known.value), as_array(known.shown), strict=False)]
-    places: dict[str, list[int]] = {}
-    for index, one in enumerate(before):
-        places.setdefault(_spelled(one.shown), []).append(index)
-    spelled = [_spelled(item) for item in items]
-    taken = {places[text][0] for text in spelled if len(places.get(text, ())) == 1}
-    found: list[_Known] = []
-    for index, text in enumerate(spelled):
-        same = places.get(text, [])
-        if len(same) == 1:
-            found.append(before[same[0]])
-        elif len(items) == len(before) and (index in same or (not same and index not in taken)):
-            found.append(before[index])
-        else:
-            found.append(_NOTHING)
-    return found
-
-
-def _spelled(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)

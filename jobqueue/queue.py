@@ -171,7 +171,7 @@ class Queue:
             await self.client.run(around("enterTied", "moveToActive"), (*self.fetch_keys, self._marker), args)
         )
 
-    async def advance_scheduler(self, job: Job, next_ms: int, options: Mapping[str, Any]) -> None:
+    async def advance_scheduler(self, job: Job, next_ms: int, options: Mapping[str, Any]) -> bool:
         """Add the next iteration of the scheduler that made this job, if the job is its current one.
 
         Where the scheduler has an interval instead of a pattern the script computes the time. Source:
@@ -193,7 +193,7 @@ class Queue:
         # Who promoted the job may have had another clock: what it makes is never older than the slot that has come.
         moment = max(now_ms(), job.slot_ms)
         args = (next_ms, job.scheduler_id or "", "{}", packing.pack(options), moment, self.keys.base, job.id)
-        await self.client.run(shipped("updateJobScheduler"), keys, args)
+        return await self.client.run(shipped("updateJobScheduler"), keys, args) is not None
 
     # Reading
 

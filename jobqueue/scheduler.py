@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, cast, overload
 
 from jobqueue.app import App, default_app
 from jobqueue.cron import CronFields, CronJob, CronJobs
@@ -45,7 +45,8 @@ async def add(
 
     To be called at each start: what was added before, with the same four values, is the same schedule, and is left as
     it is, with what people have changed of it meanwhile. Another pattern is another schedule beside the first.
-    Raises: InvalidCronJob, naming the column (`handler`, `pattern`, `timezone`, `payload.…`); DatabaseUnavailable.
+    Raises: InvalidCronJob, naming the column (`handler`, `pattern`, `timezone`, `payload.…`); UnreadableCronJob where
+    SQL has spoiled its row; DatabaseUnavailable.
     """
     chosen = app or default_app()
     payload = None if data is None else payload_as_json(name, data, chosen.enqueuer)
@@ -70,7 +71,7 @@ async def add(
 async def list(name: Handler[Any] | str | None = None, *, app: App | None = None) -> tuple[CronJob, ...]:
     """All cron jobs, or those of one handler, by name; also those that people or `register_cron_jobs` have made.
 
-    Raises: DatabaseUnavailable.
+    Those that cannot be read, since SQL has spoiled them, are left out. Raises: DatabaseUnavailable.
     """
     async with _cron_jobs(app or default_app()) as cron_jobs:
         rows = await cron_jobs.list()
@@ -126,8 +127,12 @@ def _is_added(row: CronJob) -> bool:
 
 
 def _schedule_name(handler: str, pattern: str, timezone: str, payload: Any) -> str:
-    """The same for the same schedule, and readable. `{}` is what a handler gets where nothing is given."""
-    said = json.dumps([handler, pattern, timezone, payload if payload != {} else None], sort_keys=True, default=repr)
+    """The same for the same schedule, and readable.
+
+    `{}` is what a handler gets where nothing is given; zones are known by their names in any case of letters.
+    """
+    zone = timezone.lower() if isinstance(cast(object, timezone), str) else timezone
+    said = json.dumps([handler, pattern, zone, payload if payload != {} else None], sort_keys=True, default=repr)
     digest = hashlib.sha256(said.encode(errors="surrogatepass")).hexdigest()[:12]
     return f"{_NOT_A_WORD.sub('_', str(handler))[:150]}.{digest}"
 

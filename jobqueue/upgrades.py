@@ -9,11 +9,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import Dialect
 
 from jobqueue import migrations
-from jobqueue.database import Database, open_database
+from jobqueue.database import Database, open_database, parse_database_url
+from jobqueue.errors import DatabaseUnavailable
 
 MIGRATION_LOCK = 0x6A6F6271  # "jobq": the number of PostgreSQL's advisory lock around an upgrade
 
@@ -29,7 +31,11 @@ async def upgrade(database_url: str, version_locations: Sequence[Path]) -> tuple
 
     def run(connection: Connection) -> tuple[str, ...]:
         config.attributes["connection"] = connection
-        command.upgrade(config, "heads")
+        try:
+            command.upgrade(config, "heads")
+        except CommandError as error:
+            address = parse_database_url(database_url).render_as_string(hide_password=True)
+            raise DatabaseUnavailable(address, f"its tables are of a version not known here: {error}") from error
         return _heads(connection)
 
     async with open_database(database_url) as database, database.transaction() as session:

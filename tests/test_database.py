@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, Integer, Table, insert, inspect, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Connection, Executable, Integer, Table, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from handlers.migrations import FOLDER
 from handlers.webhooks.models import WebhookBase, WebhookEvent, WebhookSubscription
@@ -127,6 +127,35 @@ async def test_missing_tables_are_named_with_the_command_that_makes_them(databas
     with pytest.raises(DatabaseUnavailable, match="jobqueue db upgrade"):
         async with database.transaction() as session:
             await session.execute(select(MOMENT.c.id))
+
+
+@pytest.mark.parametrize("statement", [select(MOMENT), insert(MOMENT).values(id=1, at=None)], ids=["read", "write"])
+async def test_tables_of_another_version_are_named_with_the_command_that_upgrades_them(
+    database: Database, statement: Executable
+) -> None:
+    """In a rolling deployment a column that the service knows is not there: whoever read the table in the background
+    said so with a whole traceback, twice a second.
+    """
+    async with database.engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE moment (id INTEGER PRIMARY KEY)"))
+
+    with pytest.raises(DatabaseUnavailable, match=r"of another version .*; run `jobqueue db upgrade`"):
+        async with database.transaction() as session:
+            await session.execute(statement)
+
+
+async def test_a_table_that_is_not_for_this_user_is_said_to_be(postgres_url: str) -> None:
+    async with open_database(postgres_url) as owner, owner.engine.begin() as connection:
+        await connection.run_sync(METADATA.create_all)
+        role = f"guest_{new_id()[-12:]}"
+        await connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+
+    async with open_database(postgres_url.replace("postgres@", f"{role}@")) as database:
+        with pytest.raises(
+            DatabaseUnavailable, match=r"its user may not do that \(.*permission denied for table moment"
+        ):
+            async with database.transaction() as session:
+                await session.execute(select(MOMENT.c.id))
 
 
 @pytest.mark.parametrize("url", ["postgresql://ada:hunter2@127.0.0.1:1/jobs", "sqlite:////nowhere/at/all.db"])
@@ -320,3 +349,21 @@ def upgrade():
     {statement}
 """
     )
+
+
+async def test_a_database_of_a_later_version_is_said_to_be_one(database_url: str) -> None:
+    """`jobqueue db upgrade` ended in a traceback of Alembic's."""
+    await upgrade(database_url, [FOLDER])
+    async with open_database(database_url) as database, database.transaction() as session:
+        await session.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+
+    with pytest.raises(DatabaseUnavailable, match=r"not known here: .*from_the_future"):
+        await upgrade(database_url, [FOLDER])
+
+
+async def test_what_a_statement_carries_is_not_in_its_error(database: Database) -> None:
+    """It may be a secret of a payload."""
+    with pytest.raises(DBAPIError) as failed:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1 WHERE nonsense(:value)"), {"value": "hunter2"})
+    assert "hunter2" not in str(failed.value)

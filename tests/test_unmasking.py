@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, TypeAdapter
 
-from jobqueue.masking import MASK, PLAIN, Masker, masker_of, unmask
+from jobqueue.masking import MASK, PLAIN, Masker, masker_of
+from jobqueue.unmasking import unmask
 
 
 class Card(BaseModel):

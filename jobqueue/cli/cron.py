@@ -7,7 +7,7 @@ from typing import Annotated, Final, cast
 import typer
 
 from jobqueue.cli import cron_acts
-from jobqueue.cli.console import FAILED, one_line, run, say, say_json
+from jobqueue.cli.console import FAILED, run, say, say_json
 from jobqueue.cli.cron_shown import print_report, report_json, wall_clock
 from jobqueue.cli.payload import read_payload
 from jobqueue.clock import now_ms
@@ -138,7 +138,8 @@ def change(
     backoff_ms: BackoffMs = None,
     overlap: OverlapWord = None,
     misfire: MisfireWord = None,
-    enabled: Annotated[bool | None, typer.Option("--enable/--disable", help="Let it run, or do not.")] = None,
+    enable: Annotated[bool, typer.Option("--enable", help="Let it run.")] = False,
+    disable: Annotated[bool, typer.Option("--disable", help="Do not let it run.")] = False,
     registry: RegistryName = None,
     as_json: AsJson = False,
 ) -> None:
@@ -147,6 +148,10 @@ def change(
     A payload that was shown with masked secrets keeps those that are still masked.
     """
     fields = _given(context)
+    if enable and disable:
+        raise typer.BadParameter("cannot both be meant", param_hint="--enable, --disable")
+    if enable or disable:
+        fields["enabled"] = enable
     if not fields:
         raise typer.BadParameter("say what to change, as in --pattern '0 1 * * *' or --disable")
     run(cron_acts.change(registry, which, fields, as_json))
@@ -154,11 +159,7 @@ def change(
 
 def remove(which: Which, registry: RegistryName = None, as_json: AsJson = False) -> None:
     """Remove a cron job with the job of its next run. A job that runs goes on."""
-    removed = run(cron_acts.remove(registry, which))
-    if as_json:
-        say_json({"id": removed.id, "jobId": removed.job_id, "name": removed.name})
-    else:
-        say(f"removed {one_line(removed.name)}")
+    run(cron_acts.remove(registry, which, as_json))
 
 
 def trigger(

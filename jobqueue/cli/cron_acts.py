@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import typer
 
@@ -16,12 +16,14 @@ from jobqueue.cli.cron_shown import next_run, print_table
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.results import result_of
 from jobqueue.cron import CronFields, CronJob, CronJobs, SyncReport
+from jobqueue.cron.masked import masked_payload, unmasked_new
 from jobqueue.database import open_database
-from jobqueue.errors import InvalidCronJob
-from jobqueue.masking import PLAIN, Masker, masker_of, unmask
+from jobqueue.errors import InvalidCronJob, UnreadableCronJob
 
 BY: Final = "command line"
 """Who makes and triggers cron jobs from here."""
+ALL: Final = 1_000_000
+"""Cron jobs that are listed: more than any table has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +35,19 @@ class _Cron:
 
     def shown(self, row: CronJob) -> dict[str, Any]:
         """As the admin routes show it: secrets are masked."""
-        return cron_job_json(row, self._masker(row.handler).payload(row.payload), self.jobs.next_run_ms(row))
-
-    def keep_secrets(self, fields: CronFields, row: CronJob | None) -> None:
-        """Put the row's secrets where a typed payload has masks. Raises: BadParameter for masks that stand for none."""
-        if "payload" not in fields:
-            return
-        stored, before = (None, "") if row is None else (row.payload, row.handler)
-        after = fields.get("handler", before)
-        unmasked = unmask(fields["payload"], stored, self._masker(before), self._masker(after))
-        if unmasked.left or unmasked.reveals:
-            where = ", ".join(".".join(("payload", *path)) for path in unmasked.left) or "payload"
-            raise typer.BadParameter(f"{where}: is masked; give the secret itself", param_hint="--payload")
-        fields["payload"] = unmasked.value
+        return cron_job_json(row, masked_payload(row, self.app.registry), self.jobs.next_run_ms(row))
 
     def say_next_run(self, row: CronJob, verb: str) -> None:
         text = next_run(row, self.jobs.next_run_ms(row)) if row.enabled else "none: it is disabled"
         note(f"{verb} {one_line(row.name)}; next run {text}")
 
-    def _masker(self, handler_name: str) -> Masker:
-        handler = self.app.registry.find(handler_name)
-        return PLAIN if handler is None else masker_of(handler.payload)
+
+class _Removed(NamedTuple):
+    """What is known of a cron job that was removed; of one that could not be read it is the id."""
+
+    id: str
+    job_id: str | None = None
+    name: str | None = None
 
 
 @asynccontextmanager
@@ -65,20 +59,21 @@ async def _opened(registry: str | None) -> AsyncGenerator[_Cron]:
 
 async def list_all(registry: str | None, as_json: bool) -> None:
     async with _opened(registry) as cron:
-        rows = await cron.jobs.list()
+        rows, total = await cron.jobs.page(0, ALL)
         if as_json:
             say_json([cron.shown(row) for row in rows])
-        elif not rows:
+        elif not total:
             say("no cron jobs; add one with `jobqueue cron add`")
         else:
             print_table([(row, cron.jobs.next_run_ms(row)) for row in rows])
+        if len(rows) < total:
+            note(f"{total - len(rows)} more cannot be read; `jobqueue cron sync` says which, and why")
 
 
 async def add(registry: str | None, fields: CronFields, as_json: bool) -> None:
     async with _opened(registry) as cron:
-        cron.keep_secrets(fields, None)
         try:
-            row = await cron.jobs.create(created_by=BY, **fields)
+            row = await cron.jobs.create(created_by=BY, **unmasked_new(fields))
         except InvalidCronJob as error:
             _name_options(error)
         if as_json:
@@ -91,9 +86,8 @@ async def add(registry: str | None, fields: CronFields, as_json: bool) -> None:
 async def change(registry: str | None, which: str, fields: CronFields, as_json: bool) -> None:
     async with _opened(registry) as cron:
         row = await cron.jobs.find(which)
-        cron.keep_secrets(fields, row)
         try:
-            row = await cron.jobs.update(row.id, **fields)
+            row = await cron.jobs.update(row.id, is_masked=True, **fields)
         except InvalidCronJob as error:
             _name_options(error)
         if as_json:
@@ -103,11 +97,19 @@ async def change(registry: str | None, which: str, fields: CronFields, as_json: 
             say(row.id)
 
 
-async def remove(registry: str | None, which: str) -> CronJob:
+async def remove(registry: str | None, which: str, as_json: bool) -> None:
+    """One that cannot be read, too: there is no other way to be rid of it here."""
     async with _opened(registry) as cron:
-        row = await cron.jobs.find(which)
-        await cron.jobs.delete(row.id)
-        return row
+        try:
+            row = await cron.jobs.find(which)
+            removed = _Removed(row.id, row.job_id, row.name)
+        except UnreadableCronJob as error:
+            removed = _Removed(error.which)
+        await cron.jobs.delete(removed.id)
+        if as_json:
+            say_json({"id": removed.id, "jobId": removed.job_id, "name": removed.name})
+        else:
+            say(f"removed {one_line(removed.name or which)}")
 
 
 async def trigger(registry: str | None, which: str, wait_s: float | None, as_json: bool) -> None:

@@ -49,7 +49,7 @@ def print_report(report: SyncReport) -> None:
         for scheduler_id in scheduler_ids:
             say(f"{word:<8} {one_line(scheduler_id)}")
     for scheduler_id in report.unknown:
-        say(f"passed   {one_line(scheduler_id)}: its handler is not in this registry")
+        say(f"unknown  {one_line(scheduler_id)}: its handler is not in this registry")
     for scheduler_id, problem in report.refused.items():
         say(f"refused  {one_line(scheduler_id)}: {one_line(problem)}")
     if report.overtaken:

@@ -112,9 +112,9 @@ def _wrong_payload(handler: str, payload: Any, enqueuer: Enqueuer) -> dict[str, 
         enqueuer.encode(handler, payload, NOTHING_ASKED)
     except InvalidPayload as error:
         return error.field_errors
-    except UnknownHandler as error:
-        return {"handler": error.problem}
-    except (PayloadTooLarge, ValueError) as error:
+    except (UnknownHandler, PayloadTooLarge) as error:
+        return {error.field: error.problem}
+    except ValueError as error:
         return {"payload": str(error)}
     return {}
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 from uuid import uuid4
-
-from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobqueue.app import App
 from jobqueue.background import Periodic
-from jobqueue.cron.looking import Slots, look_at_runs, look_at_slots
-from jobqueue.cron.past import Kind, Past, Seen, moment_of
-from jobqueue.cron.table import MAX_LAST_JOB_ID, MAX_TEXT, CronJobRow
+from jobqueue.cron.chronicle import Chronicle
+from jobqueue.cron.looking import Doubts, Lookout, Runs, Slots, is_trigger
+from jobqueue.cron.past import Kind, Seen, moment_of
 from jobqueue.database import Database
 from jobqueue.errors import DatabaseUnavailable
-from jobqueue.job import is_plain_text
 from jobqueue.queue import Queue
 from jobqueue.scripts import own
 from jobqueue.stream import Position
@@ -30,8 +25,13 @@ KEEP_MS: Final = 7 * 24 * 60 * 60 * 1000
 """How long the reading goes on after the last scheduler or trigger: until then a run of theirs may end."""
 LEASE_MS: Final = 5_000
 AT_ONCE: Final = 1_000
-"""Events that one call looks at: some two milliseconds of Redis's time."""
-REST_S: Final = 0.5
+"""Events that one call looks at, some two milliseconds of Redis's time, and jobs that one tick looks at."""
+LEAST_AT_ONCE: Final = 50
+"""Where a tick took longer than it may, the next one takes half of that in hand, but no less."""
+MOST_TRIGGERS: Final = 1_000
+"""Those without an end that are noted in a queue; of more at a time the events alone tell."""
+REST_S: Final = 0.15
+"""Short, since a run asks when the one before it was completed; to read nothing new costs a third of a millisecond."""
 BEHIND_REST_S: Final = 0.1
 IDLE_REST_S: Final = 2.0
 AWAY_REST_S: Final = 1.0
@@ -40,19 +40,19 @@ SAFE_S: Final = LEASE_MS / 1000 * 0.8
 """What took longer is not written: another worker may have the lease by then, and know more."""
 
 
-async def keep_history(queue: Queue) -> None:
-    """To be called before a trigger is added: its run will be read, though the queue may have no scheduler."""
-    key, call = queue.keys.cron_history(), queue.client.call
-    await asyncio.gather(call("HSETNX", key, "cursor", "0-0"), call("PEXPIRE", key, KEEP_MS))
+async def keep_history(queue: Queue, trigger: str = "") -> None:
+    """To be called before a trigger is added: its run will be read, though the queue may have no scheduler, and found,
+    though its events may be lost. `trigger` is the id of its job.
+    """
+    await queue.client.run(own("noteTrigger"), [queue.keys.cron_history()], (trigger, KEEP_MS, MOST_TRIGGERS))
 
 
 class _Stretch(NamedTuple):
-    """A stretch of the stream. `is_cut` says that events before it may have been lost."""
+    """A stretch of the stream. `before` and `after` are what cronEvents.lua says of the events around it."""
 
     cursor: str
-    is_behind: bool
-    is_cut: bool
-    is_new: bool
+    before: Literal["known", "lost", "another"]
+    after: Literal["more", "none"]
     seen: Sequence[Seen]
 
 
@@ -61,43 +61,48 @@ class CronHistory(Periodic):
 
     One worker at a time reads, by a lease; the place up to which all is written is in Redis, so another goes on where
     it ended, and what is written twice comes to the same. Where events come faster than they are read, or Redis has
-    trimmed some, the jobs are looked at: those whose slot has come since, and those that were running. The latter are
-    looked at twice a minute in any case.
+    trimmed some, the jobs are looked at: those of slots that have come since, triggers, and those that were running.
+    The latter two are looked at twice a minute in any case. Whatever there is, one tick does a bounded part of it.
     """
 
     def __init__(self, app: App, queue: Queue, database: Database) -> None:
         super().__init__()
-        self._app = app
         self._queue = queue
-        self._database = database
+        self._chronicle = Chronicle(database)
+        self._slots = Slots(queue)
+        self._doubts = Doubts(queue)
+        self._runs = Runs(app, queue, database)
         self._me = uuid4().hex
         self._written = ""
+        self._at_once = AT_ONCE
         self._look_at_s = 0.0
-        self._slots = Slots(queue)
         self._is_away = False
 
     async def tick(self) -> float:
         began_s = time.monotonic()
         if self._written:
-            await self._slots.look()  # before the events are read: theirs are among them then
+            await self._slots.follow()  # before the events are read: theirs are among them then
         stretch = await self._read()
         if not isinstance(stretch, _Stretch):
             self._written = ""
             return stretch
+        await self._doubt(stretch, began_s)
         try:
-            is_written = await self._write(stretch, began_s)
+            seen = [*stretch.seen, *await self._look()]
+            is_written = await self._chronicle.write(seen, began_s + SAFE_S)
         except DatabaseUnavailable as error:
             self._say(error)
             return AWAY_REST_S
         self._say(None)
         if is_written:
-            self._written = stretch.cursor
-        return BEHIND_REST_S if stretch.is_behind else REST_S
+            await self._settle(stretch, seen)
+        self._at_once = min(self._at_once * 2, AT_ONCE) if is_written else max(self._at_once // 2, LEAST_AT_ONCE)
+        return BEHIND_REST_S if stretch.after == "more" or self._lookouts() else REST_S
 
     async def _read(self) -> _Stretch | float:
         """The next stretch; or the seconds to rest, where there is nothing to read or another one does."""
         keys = (self._queue.keys.of("events"), self._queue.keys.cron_history(), self._queue.keys.cron_schedulers())
-        args = (self._queue.keys.base, self._me, LEASE_MS, self._written, AT_ONCE, KEEP_MS)
+        args = (self._queue.keys.base, self._me, LEASE_MS, self._written, self._at_once, KEEP_MS)
         verdict, *rest = await self._queue.client.run(own("cronEvents"), keys, args)
         match verdict:
             case "idle":
@@ -105,32 +110,37 @@ class CronHistory(Periodic):
             case "held":
                 return (int(rest[0]) + 50) / 1000
             case _:
-                cursor, is_behind, is_cut, is_new, *events = rest
-                return _Stretch(cursor, bool(is_behind), bool(is_cut), bool(is_new), list(_decoded(events)))
+                cursor, before, after, *events = rest
+                return _Stretch(cursor, before, after, [_seen(event) for event in events])
 
-    async def _write(self, stretch: _Stretch, began_s: float) -> bool:
-        """In one transaction; False where that took so long that another worker may have the lease."""
-        seen = [*stretch.seen]
-        if stretch.is_cut:
-            await self._slots.look(at_once=True)
-            seen += await look_at_slots(self._queue, self._slots.picked_up)
-        if stretch.is_cut or stretch.is_new or began_s >= self._look_at_s:
-            seen += await look_at_runs(self._queue, self._database, self._handlers())
-            self._look_at_s = began_s + LOOK_S
-        if seen:
-            async with self._database.transaction() as session:
-                await _apply(session, seen)
-                if time.monotonic() - began_s > SAFE_S:
-                    await session.rollback()
-                    return False
-        if not stretch.is_behind:
-            self._slots.clear()
-        return True
+    async def _doubt(self, stretch: _Stretch, now_s: float) -> None:
+        """What must be looked at, since the events may not tell it."""
+        if stretch.before == "lost":
+            await self._slots.follow(at_once=True)
+            self._doubts.add(self._slots.picked_up)
+            self._slots.forget(list(self._slots.picked_up))
+        if stretch.before != "known" or now_s >= self._look_at_s:
+            await self._doubts.add_triggers()
+            self._runs.begin()
+            self._look_at_s = now_s + LOOK_S
 
-    def _handlers(self) -> frozenset[str]:
-        """The names of those whose jobs are in this queue."""
-        default, here = self._app.settings.jobs_queue, self._queue.name
-        return frozenset(one.name for one in self._app.registry if (one.policy.queue or default) == here)
+    async def _look(self) -> Sequence[Seen]:
+        """Raises: DatabaseUnavailable."""
+        return [seen for one in self._lookouts() for seen in await one.look(self._at_once)]
+
+    async def _settle(self, stretch: _Stretch, seen: Sequence[Seen]) -> None:
+        """What was read and looked at is written."""
+        self._written = stretch.cursor
+        for one in self._lookouts():
+            one.settle()
+        self._slots.forget([one.job_id for one in seen] if stretch.after == "more" else list(self._slots.picked_up))
+        ended = {one.job_id for one in seen if one.kind != "active" and is_trigger(one.job_id)}
+        if ended:
+            await self._queue.client.call("HDEL", self._queue.keys.cron_history(), *ended)
+
+    def _lookouts(self) -> Sequence[Lookout]:
+        """Those that have jobs to be looked at."""
+        return [one for one in (self._doubts, self._runs) if one.has_more]
 
     def _say(self, trouble: DatabaseUnavailable | None) -> None:
         """Once when the database goes, and once when it is back."""
@@ -142,23 +152,7 @@ class CronHistory(Periodic):
         self._is_away = trouble is not None
 
 
-def _decoded(events: Sequence[tuple[Kind, str, str, str, str, str]]) -> Iterable[Seen]:
-    """Without what cannot be of a row: an id that a database would not even take."""
-    for kind, job_id, row_id, event_id, claimed, running in events:
-        if is_plain_text(row_id, MAX_TEXT) and is_plain_text(job_id, MAX_LAST_JOB_ID):
-            claimed_at = moment_of(int(claimed)) if claimed.isdigit() else None
-            yield Seen(kind, job_id, row_id, moment_of(Position.of(event_id).at_ms), claimed_at, running)
-
-
-async def _apply(session: AsyncSession, seen: Sequence[Seen]) -> None:
-    """Nobody else changes the rows meanwhile; those that are gone are passed over."""
-    if session.get_bind().dialect.name == "sqlite":
-        await session.execute(text("BEGIN IMMEDIATE"))
-    wanted = CronJobRow.id.in_({one.row_id for one in seen})
-    rows = await session.scalars(select(CronJobRow).where(wanted).order_by(CronJobRow.id).with_for_update())
-    for row in rows:
-        past = Past.of(row)
-        for one in seen:
-            if one.row_id == row.id:
-                past = past.after(one)
-        past.write(row)
+def _seen(event: tuple[Kind, str, str, str, str, str]) -> Seen:
+    kind, job_id, row_id, event_id, claimed, running = event
+    claimed_at = moment_of(int(claimed)) if claimed.isdigit() else None
+    return Seen(kind, job_id, row_id, moment_of(Position.of(event_id).at_ms), claimed_at, running)

@@ -1,28 +1,35 @@
-"""Looking: what the jobs of cron jobs tell by themselves, for where the events that told it were lost."""
+"""Looking: what the jobs of cron jobs tell by themselves, for where the events that told it may have been lost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from sqlalchemy import select
 
 from jobqueue import wire
+from jobqueue.app import App
 from jobqueue.clock import now_ms
 from jobqueue.cron.past import Kind, Seen, moment_of
 from jobqueue.cron.table import CronJobRow
 from jobqueue.database import Database
 from jobqueue.queue import Queue
+from jobqueue.redis.client import Call
+from jobqueue.scripts import own
 
 _INTERVAL_S: Final = 1.0
-_NOTES: Final[Sequence[tuple[str, Kind]]] = (
-    ('{"skipped":true,"holder":', "skipped"),
-    ('{"skipped":true,"reason":"missed",', "skipped"),
-    ('{"superseded":true,"by":', "superseded"),
-)
-"""How the results begin that are written for jobs that did not do their work."""
+_IN_ONE_CALL: Final = 100
+_MOST_DOUBTS: Final = 10_000
+"""Runs that are remembered for being looked at; of more, the oldest are forgotten."""
+_KINDS: Final[Mapping[str, Kind]] = {
+    "completed": "completed",
+    "failed": "failed",
+    "skipped": "skipped",
+    "superseded": "superseded",
+    "removed": "removed",
+}
 
 
 class Slots:
@@ -30,12 +37,12 @@ class Slots:
 
     def __init__(self, queue: Queue) -> None:
         self.picked_up: dict[str, str] = {}
-        """Those since the last `clear`. Shape: job id -> row id."""
+        """Those that nobody has told of yet. Shape: job id -> row id."""
         self._queue = queue
         self._waited_for: dict[str, str] = {}
         self._next_s = 0.0
 
-    async def look(self, *, at_once: bool = False) -> None:
+    async def follow(self, *, at_once: bool = False) -> None:
         """Otherwise once a second at most: two commands, whatever is in the queue."""
         if time.monotonic() < self._next_s and not at_once:
             return
@@ -45,59 +52,147 @@ class Slots:
         there = zip(rows.items(), slots, strict=True)
         waited_for = {f"repeat:{name}:{int(slot)}": row for (name, row), slot in there if slot is not None}
         self.picked_up |= {job: row for job, row in self._waited_for.items() if job not in waited_for}
+        _forget_oldest(self.picked_up)
         self._waited_for = waited_for
 
-    def clear(self) -> None:
-        """All that was picked up is written."""
-        self.picked_up.clear()
+    def forget(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            self.picked_up.pop(job_id, None)
 
 
-async def look_at_runs(queue: Queue, database: Database, handlers: frozenset[str]) -> list[Seen]:
-    """How the jobs ended that are running as far as the rows of these handlers know. Raises: DatabaseUnavailable."""
-    columns = (CronJobRow.id, CronJobRow.handler, CronJobRow.last_job_id, CronJobRow.last_run_at)
-    async with database.transaction() as session:
-        rows = list(await session.execute(select(*columns).where(CronJobRow.last_status == "active")))
-    seen: list[Seen] = []
-    for row_id, handler, job_id, began_at in rows:
-        if handler in handlers and job_id is not None:
-            end = await _end_of(queue, row_id, job_id, began_at)
-            seen += [] if end is None else [end]
-    return seen
+class Lookout(ABC):
+    """Jobs to be looked at, some at a time: what one look told is written before the next one."""
+
+    @property
+    @abstractmethod
+    def has_more(self) -> bool: ...
+
+    @abstractmethod
+    async def look(self, most: int) -> Sequence[Seen]:
+        """What the next ones tell, and the same ones again until that is settled. Raises: DatabaseUnavailable."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """What was told is written."""
 
 
-async def look_at_slots(queue: Queue, picked_up: Mapping[str, str]) -> list[Seen]:
-    """How the runs of slots began, and how they ended if they did. A slot whose job is gone was never picked up."""
-    seen: list[Seen] = []
-    for job_id, row_id in picked_up.items():
-        claimed = await queue.client.call("HGET", queue.keys.job(job_id), "processedOn")
-        if claimed:
-            began_at = moment_of(int(claimed))
-            end = await _end_of(queue, row_id, job_id, began_at)
-            has_run = end is None or end.kind != "skipped"
-            seen += [Seen("active", job_id, row_id, began_at)] if has_run else []
-            seen += [] if end is None else [end]
-    return seen
+class Doubts(Lookout):
+    """Runs whose events may have been lost: of slots that were picked up, and of triggers."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._doubts: dict[str, str] = {}
+        self._looked_at: Sequence[str] = ()
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._doubts)
+
+    def add(self, runs: Mapping[str, str]) -> None:
+        """Shape: job id -> row id."""
+        self._doubts |= runs
+        _forget_oldest(self._doubts)
+
+    async def add_triggers(self) -> None:
+        """Those whose end nobody has told of yet (see noteTrigger.lua)."""
+        noted = await self._queue.client.call("HKEYS", self._queue.keys.cron_history())
+        self.add({job_id: job_id.split(".")[1] for job_id in noted if is_trigger(job_id)})
+
+    async def look(self, most: int) -> Sequence[Seen]:
+        self._looked_at = list(self._doubts)[:most]
+        looks = await _look_at(self._queue, self._looked_at)
+        return [look.seen(look.row_id or self._doubts[look.job_id]) for look in looks if look.has_begun]
+
+    def settle(self) -> None:
+        """How one that is unfinished ends is left to the events, and to its row, which says that it runs."""
+        for job_id in self._looked_at:
+            self._doubts.pop(job_id, None)
 
 
-async def _end_of(queue: Queue, row_id: str, job_id: str, began_at: datetime | None) -> Seen | None:
-    state, value = await queue.outcome(job_id)
-    if state == "unfinished":
-        return None
-    finished = await queue.client.call("HGET", queue.keys.job(job_id), "finishedOn")
-    at = moment_of(int(finished) if finished else now_ms())
-    if began_at is not None and at < began_at:  # by the clock of a worker that is behind Redis's
-        at = began_at
-    match state:
-        case "missing":
-            return Seen("removed", job_id, row_id, at)
-        case "failed":
-            return Seen("failed", job_id, row_id, at)
-        case "completed":
-            return Seen(_kind_of(value or ""), job_id, row_id, at)
+class Runs(Lookout):
+    """Runs that go on as far as the rows know whose handlers have their jobs in this queue."""
+
+    def __init__(self, app: App, queue: Queue, database: Database) -> None:
+        self._queue = queue
+        self._database = database
+        self._handlers = [one.name for one in app.registry if app.queue_of(one) == queue.name]
+        self._after: str | None = None
+        self._next: str | None = None
+
+    @property
+    def has_more(self) -> bool:
+        return self._after is not None
+
+    def begin(self) -> None:
+        """Look at all of them, from the first one; where that goes on, it does."""
+        self._after = "" if self._after is None else self._after
+
+    async def look(self, most: int) -> Sequence[Seen]:
+        running = await self._active(most)
+        looks = await _look_at(self._queue, [job_id for _, job_id in running])
+        return [look.seen(row_id) for (row_id, _), look in zip(running, looks, strict=True) if look.has_ended]
+
+    def settle(self) -> None:
+        self._after = self._next
+
+    async def _active(self, most: int) -> Sequence[tuple[str, str]]:
+        """Shape: row id, job id."""
+        some = (
+            select(CronJobRow.id, CronJobRow.last_job_id)
+            .where(CronJobRow.last_status == "active", CronJobRow.handler.in_(self._handlers))
+            .where(CronJobRow.last_job_id.is_not(None), CronJobRow.id > (self._after or ""))
+            .order_by(CronJobRow.id)
+            .limit(most)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.execute(some)).all()
+        self._next = rows[-1][0] if len(rows) == most else None
+        return [(row_id, job_id) for row_id, job_id in rows if job_id is not None]
 
 
-def _kind_of(returned: str) -> Kind:
-    for beginning, kind in _NOTES:
-        if returned.startswith(beginning):
-            return kind
-    return "completed"
+def is_trigger(job_id: str) -> bool:
+    return job_id.startswith("cron.") and job_id.count(".") > 1
+
+
+class _Look(NamedTuple):
+    """What a job told. Units: epoch ms, "" where there is none. `state` is that of lookAtRuns.lua."""
+
+    job_id: str
+    state: str
+    row_id: str
+    claimed: str
+    finished: str
+    running: str
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state != "unfinished"
+
+    @property
+    def has_begun(self) -> bool:
+        return self.has_ended or self.claimed != ""
+
+    def seen(self, row_id: str) -> Seen:
+        claimed_at = moment_of(int(self.claimed)) if self.claimed else None
+        at = moment_of(int(self.finished) if self.finished else now_ms())
+        if self.state == "unfinished":
+            return Seen("active", self.job_id, row_id, claimed_at or at)
+        return Seen(_KINDS[self.state], self.job_id, row_id, at, claimed_at, self.running, is_final=True)
+
+
+async def _look_at(queue: Queue, job_ids: Sequence[str]) -> Sequence[_Look]:
+    """In one round trip; each call looks at a bounded number, so that nobody else waits long."""
+    keys = [queue.keys.of("completed"), queue.keys.of("failed"), queue.keys.cron_schedulers()]
+    parts = [job_ids[start : start + _IN_ONE_CALL] for start in range(0, len(job_ids), _IN_ONE_CALL)]
+    calls: list[Call] = [(own("lookAtRuns"), keys, (queue.keys.base, *part)) for part in parts]
+    looks: list[_Look] = []
+    for part, reply in zip(parts, await queue.client.run_all(calls), strict=True):
+        if isinstance(reply, Exception):
+            raise reply
+        looks += [_Look(job_id, *told) for job_id, told in zip(part, reply, strict=True)]
+    return looks
+
+
+def _forget_oldest(runs: dict[str, str]) -> None:
+    for job_id in list(runs)[: max(len(runs) - _MOST_DOUBTS, 0)]:
+        del runs[job_id]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Literal, NamedTuple, TypeAlias
-
-from jobqueue.cron.table import CronJobRow
 
 Kind: TypeAlias = Literal["active", "completed", "failed", "skipped", "superseded", "removed"]
 """`removed`: the job is gone, and nobody will tell how it ended."""
@@ -16,7 +16,8 @@ class Seen(NamedTuple):
     """One thing that happened to a job of a cron job.
 
     `at` is by Redis's clock, `claimed_at` by that of the worker that took the job last. `running` is the job beside
-    which one was skipped, where that is of the same row and unfinished.
+    which one was skipped, where that is of the same row and unfinished. `is_final` says that the job has told its end
+    itself, by the clock of the worker that ended it.
     """
 
     kind: Kind
@@ -25,6 +26,7 @@ class Seen(NamedTuple):
     at: datetime
     claimed_at: datetime | None = None
     running: str = ""
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,9 @@ class Past:
     last_job_id: str | None = None
     last_completed_at: datetime | None = None
 
-    @classmethod
-    def of(cls, row: CronJobRow) -> Past:
-        return cls(row.last_run_at, row.last_status, row.last_job_id, row.last_completed_at)
-
-    def write(self, row: CronJobRow) -> None:
-        row.last_run_at, row.last_status = self.last_run_at, self.last_status
-        row.last_job_id, row.last_completed_at = self.last_job_id, self.last_completed_at
+    def after_all(self, seen: Iterable[Seen]) -> Past:
+        """What is known after all that, in this order."""
+        return reduce(Past.after, seen, self)
 
     def after(self, seen: Seen) -> Past:
         """What is known after that.
@@ -55,6 +53,8 @@ class Past:
         Events may be told twice, a stretch of them at a time: what is older than the run that began last changes
         nothing of it, so the end is the same.
         """
+        if seen.is_final and self._is_running(seen.job_id) and self._is_before_run(seen.at):
+            seen = seen._replace(at=self.last_run_at or seen.at)  # that clock is behind Redis's
         match seen.kind:
             case "active":
                 return self._begun(seen.at, seen.job_id) if _is_later(seen.at, self.last_run_at) else self

@@ -6,16 +6,17 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import and_, or_, select, text
+from sqlalchemy import Select, and_, or_, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobqueue.cron.checking import CronFields
 from jobqueue.cron.definitions import place_of
+from jobqueue.cron.reading import read_rows, telling
 from jobqueue.cron.rows import change, new_row
 from jobqueue.cron.table import CronJob, CronJobRow, record_of
-from jobqueue.database import Database
-from jobqueue.errors import InvalidCronJob
+from jobqueue.database import Database, new_id
+from jobqueue.errors import DatabaseUnavailable, InvalidCronJob, UnreadableCronJob
 
 _log = logging.getLogger("jobqueue.cron")
 
@@ -34,17 +35,20 @@ async def write_list(database: Database, listed: Mapping[str, CronFields], owner
     Shape: `listed` has all fields of each row by its name, which is its `job_id`, too. A row that says the same is not
     touched. What people decide, whether it is enabled, is left as it is.
     Concurrency: any number of processes may, with the same list too.
-    Raises: InvalidCronJob where a row of somebody else has a name that is listed; DatabaseUnavailable.
+    Raises: InvalidCronJob where a row of somebody else has a name that is listed, and for a row that cannot be read;
+    DatabaseUnavailable.
     """
-    tries_left = _TRIES
-    while True:
-        tries_left -= 1
+    for _ in range(_TRIES):
         try:
             async with database.transaction() as session:
                 return await _write(session, listed, owner)
+        except UnreadableCronJob as error:
+            rows = await read_rows(database, _concerned(listed, owner))
+            raise InvalidCronJob(dict(rows.unreadable) or {error.which: error.reason}) from error
         except DBAPIError as error:
-            if not tries_left or not _has_collided(error):
+            if not _has_collided(error):
                 raise
+    raise DatabaseUnavailable(database.address, f"{_TRIES} times in a row somebody else has changed the same cron jobs")
 
 
 def _has_collided(error: DBAPIError) -> bool:
@@ -60,6 +64,9 @@ async def _write(session: AsyncSession, listed: Mapping[str, CronFields], owner:
         if row.job_id not in listed:
             await session.delete(row)
             _log.info("cron job %s is no longer listed, and is removed", row.name)
+        elif row.name != row.job_id:
+            # What is listed has its name as its job_id. Somebody has renamed the row, maybe to what another is called.
+            row.name = new_id()
     # Before others take their names: the database looks at each statement.
     await session.flush()
     for name, fields in listed.items():
@@ -78,10 +85,17 @@ async def _lock_rows(session: AsyncSession, names: Collection[str], owner: str) 
     One list is written at a time: rows that the one before has made would not be seen otherwise.
     """
     await session.execute(text(_LOCKS[session.get_bind().dialect.name]))
+    with telling("of the list"):
+        rows = list(await session.scalars(_concerned(names, owner).with_for_update()))
+        for row in rows:
+            record_of(row)
+        return rows
+
+
+def _concerned(names: Collection[str], owner: str) -> Select[CronJobRow]:
     own = and_(CronJobRow.source == "code", CronJobRow.created_by == owner)
     taken = or_(CronJobRow.job_id.in_(names), CronJobRow.name.in_(names))
-    statement = select(CronJobRow).where(or_(own, taken)).order_by(CronJobRow.id).with_for_update()
-    return list(await session.scalars(statement))
+    return select(CronJobRow).where(or_(own, taken)).order_by(CronJobRow.id)
 
 
 def _check_owner(found: Sequence[CronJobRow], names: Iterable[str], owner: str) -> None:
@@ -93,10 +107,10 @@ def _check_owner(found: Sequence[CronJobRow], names: Iterable[str], owner: str) 
             continue
         for field, value in (("job_id", row.job_id), ("name", row.name)):
             if value in positions:
-                made_by = f" by {row.created_by}" if row.created_by else ""
+                made_by = f"made by {row.created_by}, " if row.created_by else ""
                 wrong[f"{place_of(positions[value], value)}.name"] = (
                     f"is the {field} of a cron job that was not registered here (source {row.source}, "
-                    f"made{made_by}, id {row.id}); give one of them another name"
+                    f"{made_by}id {row.id}); give one of them another name"
                 )
     if wrong:
         raise InvalidCronJob(wrong)

@@ -104,12 +104,15 @@ async def drop_all(queue: Queue, begun: Pass, scheduler_ids: Sequence[str]) -> S
     )
 
 
-async def lost_iterations(queue: Queue) -> Sequence[Lost]:
-    """Schedulers that would stop; nothing where somebody has looked a moment ago."""
-    keys = [queue.keys.cron_schedulers(), queue.keys.cron_look(), queue.keys.of("repeat")]
-    args = (queue.keys.base, _LOOK_MS, _TIME_TO_ADVANCE_MS)
-    found: Sequence[tuple[str, str]] = await queue.client.run(own("lostIterations"), keys, args)
-    return [Lost(scheduler_id, job_id or None) for scheduler_id, job_id in found]
+async def lost_iterations(queue: Queue) -> Sequence[Lost] | None:
+    """Schedulers that would stop; None where somebody else has looked a moment ago.
+
+    Those whose slot has come are looked at each time, of the others so many that Redis is not kept for long.
+    """
+    keys = [queue.keys.cron_schedulers(), queue.keys.cron_look(), queue.keys.of("repeat"), queue.keys.cron_passes()]
+    args = (queue.keys.base, _LOOK_MS, _TIME_TO_ADVANCE_MS, _AT_ONCE)
+    verdict, *found = await queue.client.run(own("lostIterations"), keys, args)
+    return None if verdict == "held" else [Lost(scheduler_id, job_id or None) for scheduler_id, job_id in found]
 
 
 def _putting(queue: Queue, begun: Pass, template: Template, next_ms: int | None) -> Call:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from jobqueue.app import App
 from jobqueue.cron import schedulers
 from jobqueue.cron.checking import CronFields, check, fields_of
 from jobqueue.cron.patterns import next_run
+from jobqueue.cron.reading import read_rows
 from jobqueue.cron.schedulers import Pass, Planned, Put, Template
-from jobqueue.cron.table import CronJob, is_empty, read_all
+from jobqueue.cron.table import CronJob, CronJobRow, CronQueue
 from jobqueue.cron.templates import template_of
 from jobqueue.database import Database
 from jobqueue.errors import InvalidCronJob, QueueVersionError, RedisReplyError
@@ -19,6 +24,7 @@ from jobqueue.handler import Handler
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import is_passing
 
+_AT_ONCE: Final = 200
 _SLOTS_TRIED: Final = 20
 FOREIGN: Final = "is the id of a scheduler that somebody else has made"
 _NO_FREE_SLOT: Final = "its slots are fired faster than it can be put; the next pass tries again"
@@ -59,15 +65,18 @@ class Sync:
         self._checked: dict[str, _Checked] = {}
 
     async def run(self) -> SyncReport:
-        """One pass over all queues of the registry. Raises: RedisUnavailable and its kin; DatabaseUnavailable."""
-        async with self._database.transaction() as session:
-            has_rows = not await is_empty(session)
-        queues = [self._app.queue(name) for name in self._app.queue_names()]
-        begun = [(queue, await _begin(queue, has_rows)) for queue in queues]
-        async with self._database.transaction() as session:
-            rows = await read_all(session)
-        report = SyncReport()
-        wanted = self._wanted([row for row in rows if row.enabled], report)
+        """One pass over the queues of the registry, and those in which schedulers of ours may still stand.
+
+        Raises: RedisUnavailable and its kin; DatabaseUnavailable.
+        """
+        has_rows, known = await self._look()
+        names = dict.fromkeys([*self._app.queue_names(), *known])
+        begun = [(queue, await _begin(queue, has_rows)) for queue in map(self._app.queue, names)]
+        rows = await read_rows(self._database)
+        report = SyncReport(refused=dict(rows.unreadable))
+        wanted = await self._wanted([row for row in rows.readable if row.enabled], report)
+        for name in wanted.keys() - known:
+            await self._remember(name)
         for queue, one in begun:
             here = wanted.get(queue.name, {})
             if isinstance(one, QueueVersionError):
@@ -77,11 +86,26 @@ class Sync:
                 await _put_all(queue, one, here, report)
         return report
 
-    def _wanted(self, rows: Sequence[CronJob], report: SyncReport) -> Mapping[str, Mapping[str, Template]]:
+    async def _look(self) -> tuple[bool, frozenset[str]]:
+        """Whether there are rows, and the queues in which schedulers of ours stood: a handler may have moved away."""
+        async with self._database.transaction() as session:
+            has_rows = await session.scalar(select(CronJobRow.id).limit(1)) is not None
+            return has_rows, frozenset(await session.scalars(select(CronQueue.name)))
+
+    async def _remember(self, queue: str) -> None:
+        try:
+            async with self._database.transaction() as session:
+                session.add(CronQueue(name=queue))
+        except IntegrityError:  # another pass has done it meanwhile
+            return
+
+    async def _wanted(self, rows: Sequence[CronJob], report: SyncReport) -> Mapping[str, Mapping[str, Template]]:
         """The templates of the rows, by queue and scheduler id. One bad row does not stop the others."""
         wanted: dict[str, dict[str, Template]] = {}
         known: dict[str, _Checked] = {}
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # for whoever else is on the loop: a row takes some 50 µs
             handler = self._app.registry.find(row.handler)
             if handler is None:
                 report.unknown.append(row.job_id)
@@ -90,7 +114,7 @@ class Sync:
             if checked.template is None:
                 report.refused[row.job_id] = checked.problem
             else:
-                wanted.setdefault(self._queue_of(handler), {})[row.job_id] = checked.template
+                wanted.setdefault(self._app.queue_of(handler), {})[row.job_id] = checked.template
         self._checked = known
         return wanted
 
@@ -104,9 +128,6 @@ class Sync:
         except InvalidCronJob as error:
             return _Checked(fields, handler, None, str(error))
         return _Checked(fields, handler, template_of(row, handler))
-
-    def _queue_of(self, handler: Handler[Any]) -> str:
-        return handler.policy.queue or self._app.settings.jobs_queue
 
 
 async def _begin(queue: Queue, has_rows: bool) -> Pass | QueueVersionError | None:

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import JsonValue
-from sqlalchemy import JSON, BigInteger, CheckConstraint, String, Text, UniqueConstraint, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import JSON, BigInteger, CheckConstraint, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from jobqueue.database import UtcDateTime, new_metadata
+from jobqueue.encoding import encode_json
+from jobqueue.errors import UnreadableCronJob
 
 MAX_TEXT: Final = 200
 MAX_PATTERN: Final = 500
@@ -77,6 +78,14 @@ class CronSeed(CronBase):
     seeded_at: Mapped[datetime] = mapped_column(UtcDateTime())
 
 
+class CronQueue(CronBase):
+    """A queue in which schedulers of ours may stand, though no handler has its jobs there any more."""
+
+    __tablename__ = "cron_queue"
+
+    name: Mapped[str] = mapped_column(String(MAX_TEXT), primary_key=True)
+
+
 @dataclass(frozen=True, slots=True)
 class CronJob:
     """A row as it was read.
@@ -112,22 +121,10 @@ _COLUMNS: Final = tuple(field.name for field in fields(CronJob))
 
 
 def record_of(row: CronJobRow) -> CronJob:
+    """Raises: UnreadableCronJob for a payload that JSON cannot hold (half a surrogate pair, as PostgreSQL takes it)."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _COLUMNS}
+    try:
+        encode_json(row.payload)
+    except ValueError as error:
+        raise UnreadableCronJob(row.id, f"payload: {error}") from error
     return CronJob(**values)
-
-
-async def read_all(session: AsyncSession) -> tuple[CronJob, ...]:
-    """Every row, by name."""
-    rows = await session.scalars(select(CronJobRow).order_by(CronJobRow.name))
-    return tuple(map(record_of, rows))
-
-
-async def is_empty(session: AsyncSession) -> bool:
-    return await session.scalar(select(CronJobRow.id).limit(1)) is None
-
-
-async def lock_row(session: AsyncSession, cron_job_id: str) -> CronJobRow | None:
-    """One row that nobody else changes until the transaction ends; to be called first in it."""
-    if session.get_bind().dialect.name == "sqlite":
-        await session.execute(text("BEGIN IMMEDIATE"))
-    return await session.get(CronJobRow, cron_job_id, with_for_update=True)

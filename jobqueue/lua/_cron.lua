@@ -1,14 +1,15 @@
 -- What the scripts of cron share: who may write, and whether a scheduler's next job is there.
 
 -- A pass that began after another one read the table later. Once it has begun to write, the older one may not: what
--- that knows may be out of date.
-local function isOvertaken(passes, pass)
-  local applied = tonumber(redis.call("HGET", passes, "applied") or 0)
-  if pass < applied then
-    return true
+-- that knows may be out of date. So may what one knows whose number was not given out here: Redis has lost its data since.
+local function takeTurn(passes, pass)
+  local known = redis.call("HMGET", passes, "begun", "applied")
+  local begun, applied = tonumber(known[1] or 0), tonumber(known[2] or 0)
+  if pass < applied or pass > begun then
+    return false
   end
   redis.call("HSET", passes, "applied", pass)
-  return false
+  return true
 end
 
 -- Whole milliseconds as text: Lua would write large numbers in a shorter, inexact way.
@@ -20,9 +21,19 @@ local function slotJob(scheduler, slot)
   return "repeat:" .. scheduler .. ":" .. (type(slot) == "number" and exact(slot) or slot)
 end
 
--- The job of a scheduler's slot, and the time up to which its slots have been fired, whatever the clocks say.
--- Returns "waiting" for its slot or for a worker, made when the slot before was picked up by a clock that may be ahead;
---   "picked" up, when (by its worker, who makes the next one); "over"; or nil where it is gone.
+local function isQueued(base, id)
+  for _, state in ipairs({"delayed", "prioritized", "waiting-children"}) do
+    if redis.call("ZSCORE", base .. state, id) then
+      return true
+    end
+  end
+  return redis.call("LPOS", base .. "wait", id) or redis.call("LPOS", base .. "active", id)
+end
+
+-- The job of a scheduler's slot.
+-- Returns its state: "waiting" for its slot or for a worker, "picked" up by the worker who makes the next one, "over", or
+--   nil where it is gone; the time up to which slots have been fired, whatever the clocks say (the job was made when the
+--   slot before it was picked up, by a clock that may be ahead); and when it was picked up.
 local function stateOfSlot(base, scheduler, slot, now)
   local id = slotJob(scheduler, slot)
   local found = redis.call("HMGET", base .. id, "timestamp", "processedOn", "finishedOn")
@@ -33,8 +44,8 @@ local function stateOfSlot(base, scheduler, slot, now)
   if picked or over then
     return over and "over" or "picked", tonumber(slot), picked
   end
-  if tonumber(slot) > now and not redis.call("ZSCORE", base .. "delayed", id) then
-    return nil, made -- nobody would ever promote it
+  if tonumber(slot) > now and not isQueued(base, id) then -- of one that is due nobody looks so closely
+    return nil, made
   end
   return "waiting", made
 end

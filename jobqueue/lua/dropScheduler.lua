@@ -10,7 +10,7 @@ local function removeJobScheduler(keys, args)
 end
 -- include _cron
 -- include _dropScheduler
-if isOvertaken(KEYS[2], tonumber(ARGV[3])) then
+if not takeTurn(KEYS[2], tonumber(ARGV[3])) then
   return "overtaken"
 end
 if redis.call("HDEL", KEYS[1], ARGV[2]) == 0 then

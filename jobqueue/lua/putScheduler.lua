@@ -51,7 +51,7 @@ local function isAsWanted(stored)
     and isSame(readJson(stored.opts or "{}"), cmsgpack.unpack(ARGV[5]))
 end
 
-if isOvertaken(passes, asked.pass) then
+if not takeTurn(passes, asked.pass) then
   return {"overtaken", 0}
 end
 local isOurs = redis.call("HEXISTS", ours, id) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from typing import Final
 
 from jobqueue.app import App
@@ -70,34 +72,37 @@ class SchedulerRepair(Periodic):
         super().__init__()
         self._queue = queue
         self._sync = sync
-        self._beyond_repair: frozenset[Lost] = frozenset()
+        self._given_up_until_s: dict[Lost, float] = {}
 
     async def tick(self) -> float:
-        lost = frozenset(await schedulers.lost_iterations(self._queue))
-        for one in lost:
-            if one.job_id is not None:
-                await self._advance(one.scheduler_id, one.job_id)
-        gone = frozenset(one for one in lost if one.job_id is None)
-        if gone - self._beyond_repair:
-            await self._put_back(gone)
-        self._beyond_repair = gone
+        now_s = time.monotonic()
+        self._given_up_until_s = {one: until_s for one, until_s in self._given_up_until_s.items() if until_s > now_s}
+        lost = [one for one in await schedulers.lost_iterations(self._queue) or () if one not in self._given_up_until_s]
+        if lost:
+            mended = {one for one in lost if one.job_id is not None and await self._advance(one.job_id)}
+            mended |= await self._put_back([one for one in lost if one.job_id is None])
+            for one in mended:
+                _log.warning("scheduler %s of queue %s had lost its next job", one.scheduler_id, self._queue.name)
+            self._given_up_until_s |= dict.fromkeys(set(lost) - mended, now_s + SYNC_S)
         return REPAIR_S
 
-    async def _advance(self, scheduler_id: str, job_id: str) -> None:
+    async def _advance(self, job_id: str) -> bool:
+        """False also where its worker has been slow, and has done it by now."""
         try:
-            job = await self._queue.job(job_id)
+            return await advance(self._queue, await self._queue.job(job_id))
         except (JobNotFound, MalformedJob) as error:
-            _log.error("scheduler %s of queue %s waits for the sync: %s", scheduler_id, self._queue.name, error)
-            return
-        await advance(self._queue, job)
-        _log.warning("scheduler %s of queue %s had lost its next iteration", scheduler_id, self._queue.name)
+            _log.error("job %s of queue %s makes no next one: %s", job_id, self._queue.name, error)
+            return False
 
-    async def _put_back(self, gone: frozenset[Lost]) -> None:
-        """A whole pass mends them; what it cannot (a handler that is not known here) is not tried each second."""
+    async def _put_back(self, gone: Sequence[Lost]) -> set[Lost]:
+        """A whole pass mends them, but for those of a handler that is not known here; while the database is away, none.
+
+        Raises: RedisUnavailable and its kin.
+        """
+        if not gone:
+            return set()
         try:
             report = await self._sync.run()
         except DatabaseUnavailable:
-            return  # which the sync says
-        mended = {one.scheduler_id for one in gone}.intersection(report.added, report.replaced)
-        for scheduler_id in sorted(mended):
-            _log.warning("scheduler %s of queue %s had lost its next job", scheduler_id, self._queue.name)
+            return set()  # which the sync says
+        return {one for one in gone if one.scheduler_id in report.added or one.scheduler_id in report.replaced}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final, Protocol
+import time
+from datetime import datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+from sqlalchemy import select
 
 from jobqueue import encoding
 from jobqueue.context import CronContext
 from jobqueue.cron.patterns import next_run
-from jobqueue.cron.table import CronJob, CronJobRow, record_of
+from jobqueue.cron.reading import telling
+from jobqueue.cron.table import CronJobRow
 from jobqueue.database import Database
 from jobqueue.errors import CronJobNotFound, DatabaseUnavailable, InvalidOption
 from jobqueue.job import Job
@@ -21,6 +26,8 @@ LATE_MS: Final = 60_000
 """A slot that is picked up later than that was missed, though the next one may be far away."""
 
 READ_LIMIT_S: Final = 5.0
+MOMENT_S: Final = 0.25
+AWAY_S: Final = 30.0
 _SHORTEST_GAP_MS: Final = 1_000
 
 
@@ -59,30 +66,74 @@ def _repeat_of(job: Job) -> dict[str, Any]:
 # What a run is told
 
 
-class CronRows(Protocol):
-    """Whoever can read a row. Raises: DatabaseUnavailable, in bounded time."""
+class RowSays(NamedTuple):
+    """What a run is told of its row."""
 
-    async def row(self, row_id: str) -> CronJob | None: ...
+    pattern: str
+    last_completed_at: datetime | None
+
+
+class CronRows(Protocol):
+    """Whoever can read a row. Raises: CronJobNotFound; UnreadableCronJob; DatabaseUnavailable; in bounded time."""
+
+    async def row(self, row_id: str) -> RowSays: ...
 
 
 class StoredRows:
-    """The rows in the table."""
+    """The rows in the table, of which nothing is read but what a run is told.
 
-    def __init__(self, database: Database) -> None:
+    A database that was asked in vain is given a moment only, until half a minute has passed: else each run would begin
+    seconds late, though hardly one looks at what its row says. That it is away is said once, and that it is back.
+    """
+
+    def __init__(self, database: Database, *, limit_s: float = READ_LIMIT_S) -> None:
         self._database = database
+        self._limit_s = limit_s
+        self._is_away = False
+        self._patient_again_s = 0.0
 
-    async def row(self, row_id: str) -> CronJob | None:
-        """None where it is gone. Raises: DatabaseUnavailable."""
-        # In a task of its own: that of a job cannot be cancelled here, so in it no time limit would hold.
-        return await asyncio.create_task(self._read(row_id))
-
-    async def _read(self, row_id: str) -> CronJob | None:
+    async def row(self, row_id: str) -> RowSays:
+        """Raises: as CronRows."""
+        limit_s = self._next_limit_s()
         try:
-            async with asyncio.timeout(READ_LIMIT_S), self._database.transaction() as session:
-                row = await session.get(CronJobRow, row_id)
-                return None if row is None else record_of(row)
+            # In a task of its own: that of a job cannot be cancelled here, so in it no time limit would hold.
+            says = await asyncio.create_task(self._read(row_id, limit_s))
+        except DatabaseUnavailable as error:
+            self._went(error)
+            raise
+        self._came_back()
+        if says is None:
+            raise CronJobNotFound(row_id)
+        return says
+
+    def _next_limit_s(self) -> float:
+        if not self._is_away:
+            return self._limit_s
+        now_s = time.monotonic()
+        if now_s < self._patient_again_s:
+            return min(MOMENT_S, self._limit_s)
+        self._patient_again_s = now_s + AWAY_S  # one run waits; those that begin meanwhile need not
+        return self._limit_s
+
+    async def _read(self, row_id: str, limit_s: float) -> RowSays | None:
+        wanted = select(CronJobRow.pattern, CronJobRow.last_completed_at).where(CronJobRow.id == row_id)
+        try:
+            async with asyncio.timeout(limit_s), self._database.transaction() as session:
+                with telling(row_id):
+                    found = (await session.execute(wanted)).one_or_none()
         except TimeoutError as error:
-            raise DatabaseUnavailable(self._database.address, f"no answer within {READ_LIMIT_S} s") from error
+            raise DatabaseUnavailable(self._database.address, f"no answer within {limit_s} s") from error
+        return None if found is None else RowSays(*found)
+
+    def _went(self, trouble: DatabaseUnavailable) -> None:
+        if not self._is_away:
+            self._is_away, self._patient_again_s = True, time.monotonic() + AWAY_S
+            _log.warning("runs of cron jobs are not told what their rows say: %s", trouble)
+
+    def _came_back(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            _log.info("runs of cron jobs are told again what their rows say")
 
 
 def is_cron_run(job: Job) -> bool:
@@ -92,14 +143,13 @@ def is_cron_run(job: Job) -> bool:
 
 async def context_of(job: Job, rows: CronRows) -> CronContext:
     """What the try of a cron job begins with. What cannot be read is raised where the handler asks for it."""
-    row_id = job.envelope.id or ""
     pattern = _repeat_of(job).get("pattern")
     expression = pattern if isinstance(pattern, str) else None
     try:
-        row = await rows.row(row_id)
+        says = await rows.row(job.envelope.id or "")
+    except (DatabaseUnavailable, CronJobNotFound) as error:  # nothing to say: `rows` has, or somebody deleted the row
+        return CronContext(expression, None, error)
     except Exception as error:
         _log.warning("job %s runs without what its cron job's row says: %s", job.id, error)
         return CronContext(expression, None, error)
-    if row is None:
-        return CronContext(expression, None, CronJobNotFound(row_id))
-    return CronContext(expression or row.pattern, row.last_completed_at)
+    return CronContext(expression or says.pattern, says.last_completed_at)

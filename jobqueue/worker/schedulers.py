@@ -15,8 +15,8 @@ from jobqueue.queue import Queue
 _log = logging.getLogger("jobqueue.worker")
 
 
-async def advance(queue: Queue, job: Job) -> None:
-    """Add the iteration that follows this job's, unless another worker has, or the scheduler is at its end.
+async def advance(queue: Queue, job: Job) -> bool:
+    """Add the iteration that follows this job's; False where another worker has, or the scheduler is at its end.
 
     Concurrency: atomic and safe to repeat; only the current job of a scheduler advances it. A scheduler whose next
     time cannot be computed is logged and left; the job in hand runs all the same. Source: Node upsertJobScheduler.
@@ -25,9 +25,8 @@ async def advance(queue: Queue, job: Job) -> None:
         following = _following(job, now_ms())
     except (InvalidOption, ValueError, TypeError, LookupError) as error:
         _log.error("scheduler %s of queue %s has no next time: %s", job.scheduler_id, queue.name, error)
-        return
-    if following is not None:
-        await queue.advance_scheduler(job, following.slot_ms, following.options)
+        return False
+    return following is not None and await queue.advance_scheduler(job, following.slot_ms, following.options)
 
 
 class _Iteration(NamedTuple):
@@ -64,12 +63,12 @@ def _following(job: Job, now: int) -> _Iteration | None:
         "timestamp": now,
         "prevMillis": slot_ms if pattern else None,
         "repeatJobKey": job.scheduler_id,
-        "repeat": _said({**repeat, **changes}),
+        "repeat": _without_nones({**repeat, **changes}),
     }
-    return _Iteration(slot_ms, _said(options))
+    return _Iteration(slot_ms, _without_nones(options))
 
 
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+def _without_nones(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, JsonValue, SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from jobqueue import JobContext, Registry, make_job
 from jobqueue.cron.table import CronJobRow
@@ -80,6 +81,19 @@ async def test_a_secret_is_changed_by_giving_another(board: CronBoard) -> None:
     assert await stored(board) == {"user": "ann", "pin": "other"}
 
 
+async def test_a_new_secret_is_not_undone_by_an_edit_that_was_made_of_the_old_one(board: CronBoard) -> None:
+    """What a mask stood for was read before the row was locked, and so one of two changes brought the old pin back."""
+    for attempt in range(10):
+        cron_job_id = await made(board)
+        new = {"user": "ann", "pin": f"new {attempt}"}
+        await asyncio.gather(
+            *(board.changed(cron_job_id, payload={"user": f"bob {n}", "pin": MASK}) for n in range(4)),
+            board.changed(cron_job_id, payload=new),
+        )
+        assert (await stored(board))["pin"] == new["pin"]
+        await board.client.delete(f"{CRON}/{cron_job_id}")
+
+
 async def test_a_trigger_runs_with_the_secret_that_was_kept(board: CronBoard) -> None:
     cron_job_id = await made(board)
     await board.changed(cron_job_id, payload={"user": "bob", "pin": MASK})
@@ -136,6 +150,17 @@ async def test_another_handler_takes_a_payload_that_is_given_anew(board: CronBoa
     cron_job_id = await made(board)
     changed = await board.changed(cron_job_id, handler="anything", payload={"n": 1})
     assert (changed["handler"], changed["payload"]) == ("anything", {"n": 1})
+
+
+async def test_a_secret_whose_handler_has_left_the_registry_stays_hidden(board: CronBoard) -> None:
+    """Masked by names alone, the pin was for everybody to see."""
+    cron_job_id = await made(board)
+    async with board.database.transaction() as session:
+        await session.execute(update(CronJobRow).values(handler="gone"))
+    one, listed = await board.client.get(f"{CRON}/{cron_job_id}"), await board.client.get(CRON)
+    assert one.json()["data"]["payload"] == listed.json()["data"][0]["payload"] == MASK
+    moved = await board.client.patch(f"{CRON}/{cron_job_id}", json={"handler": "anything"})
+    assert (moved.status_code, list(moved.json()["fieldErrors"])) == (400, ["payload"])
 
 
 async def test_what_is_wrong_with_a_secret_is_said_without_it(board: CronBoard) -> None:

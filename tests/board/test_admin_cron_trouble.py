@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from board.admin import ROOM_BESIDE_PAYLOAD_BYTES
-from tests.board.cron_support import CRON, NIGHTLY, CronBoard, cron_board
+from tests.board.cron_support import CRON, NIGHTLY, CronBoard, cron_board, data_of
 from tests.conftest import MakeSettings
 from tests.support.redis_server import RedisServer
 
@@ -88,6 +88,67 @@ async def test_a_trigger_into_a_queue_of_bullmq_5_is_refused(board: CronBoard) -
     await board.app.client.call("RPUSH", board.app.queue().keys.of("paused"), "1")
     answer = await board.client.post(f"{CRON}/{created['id']}/trigger")
     assert (answer.status_code, answer.json()["error"]) == (409, "queue_version")
+
+
+# Rows that SQL has spoiled
+
+
+async def spoil(board: CronBoard, spoiling: str) -> None:
+    """Change the row `bad` behind our back."""
+    async with board.database.transaction() as session:
+        connection = await session.connection()
+        await connection.exec_driver_sql(f"UPDATE cron_job SET {spoiling} WHERE name = 'bad'")
+
+
+async def test_a_row_that_cannot_be_read_is_a_409_and_may_be_deleted(settings: MakeSettings, database_url: str) -> None:
+    """It was a 500 of every route, of the whole list too, and there was no way to be rid of it."""
+    async with cron_board(settings(environment="local", database_url=database_url)) as board:
+        bad, good = await board.created(name="bad"), await board.created(name="good")
+        await spoil(board, r"""payload = '{"tag": "\ud800"}'""")
+
+        path = f"{CRON}/{bad['id']}"
+        for answer in (
+            await board.client.get(path),
+            await board.client.patch(path, json={"payload": None}),
+            await board.client.post(f"{path}/trigger"),
+        ):
+            assert (answer.status_code, answer.json()["error"]) == (409, "unreadable")
+            assert bad["id"] in answer.json()["message"]
+        listed = (await board.client.get(CRON)).json()
+        assert (listed["data"], listed["total"]) == ([good], 2)
+        assert (await board.changed(good["id"], priority=1))["priority"] == 1
+
+        assert (await board.client.delete(path)).status_code == 204
+        assert (await board.client.get(CRON)).json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "field"),
+    [("priority = -5", "priority"), ("backoff_ms = -1", "backoffMs"), ("payload = '[]'", "payload")],
+)
+async def test_a_trigger_of_a_spoiled_row_is_a_400_that_names_the_field(
+    settings: MakeSettings, database_url: str, spoiling: str, field: str
+) -> None:
+    """It was a 500, or a job was stored with a priority that BullMQ does not have."""
+    async with cron_board(settings(environment="local", database_url=database_url)) as board:
+        bad = await board.created(name="bad", enabled=False)
+        await spoil(board, spoiling)
+        answer = await board.client.post(f"{CRON}/{bad['id']}/trigger")
+        assert (answer.status_code, list(answer.json()["fieldErrors"])) == (400, [field])
+
+
+# The address
+
+
+async def test_query_parameters_that_are_not_known_are_passed_over(board: CronBoard) -> None:
+    query = "?colour=red&limit=7&state[]=failed&&=&%00=%ff"
+    created = data_of(await board.client.post(f"{CRON}{query}", json=NIGHTLY))
+    path = f"{CRON}/{created['id']}"
+    assert (await board.client.get(f"{CRON}{query}")).json() == {"data": [created], "total": 1}
+    assert data_of(await board.client.get(f"{path}{query}")) == created
+    assert data_of(await board.client.patch(f"{path}{query}", json={"priority": 2}))["priority"] == 2
+    assert (await board.client.post(f"{path}/trigger{query}")).status_code == 202
+    assert (await board.client.delete(f"{path}{query}")).status_code == 204
 
 
 # The body

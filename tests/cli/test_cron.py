@@ -335,7 +335,7 @@ def test_without_redis_a_cron_job_is_saved_and_what_needs_redis_says_so(upgraded
 
     # then
     assert saved.returncode == 0
-    assert "its scheduler follows when Redis is back" in saved.stderr
+    assert "its scheduler follows with the next pass of a worker" in saved.stderr
     assert len(json.loads(shown.stdout)) == 1
     assert (sync.returncode, trigger.returncode) == (1, 1)
     assert sync.stderr.count("\n") == trigger.stderr.count("\n") == 1

@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import Final
-
-import pytest
 from redis.asyncio import Redis
 
-from jobqueue import JobContext, fixed, make_job, make_superseding_job
+from jobqueue import JobContext, make_job, make_superseding_job
 from jobqueue.clock import now_ms
-from jobqueue.cron import CronJobs
-from jobqueue.cron.history import AT_ONCE, BEHIND_REST_S, IDLE_REST_S, LEASE_MS, REST_S, CronHistory
-from jobqueue.cron.migrations import FOLDER
+from jobqueue.cron.history import IDLE_REST_S, CronHistory
 from jobqueue.cron.past import moment_of
-from jobqueue.cron.table import CronJobRow
 from jobqueue.database import open_database
-from jobqueue.upgrades import upgrade
 from tests.conftest import MakeSettings
-from tests.cron.slots import Site, at_work, far_row, site
+from tests.cron.histories import HOUR_MS, give_up_lease, read_all, reader, work
+from tests.cron.slots import at_work, far_row, site
 from tests.interop.node_peer import NodePeer
 from tests.patterns.working import Gate, own_keys, serving
 from tests.support.eventually import eventually
-
-HOUR_MS: Final = 3_600_000
-
-
-@make_job
-async def work(ctx: JobContext) -> str:
-    return "done"
-
-
-def reader(made: Site) -> CronHistory:
-    return CronHistory(made.app, made.app.queue(), made.database)
-
-
-async def read_all(history: CronHistory) -> None:
-    """As its loop would, until nothing more waits."""
-    while await history.tick() == BEHIND_REST_S:
-        continue
-
-
-async def emit(made: Site, kind: str, job_id: str, **fields: str) -> None:
-    """An event as the shipped scripts write it."""
-    flat = [part for pair in fields.items() for part in pair]
-    await made.app.client.call("XADD", made.app.queue().keys.of("events"), "*", "event", kind, "jobId", job_id, *flat)
-
-
-async def trim(made: Site) -> None:
-    """Every event is lost, as on a queue where others follow too fast."""
-    await made.app.client.call("XTRIM", made.app.queue().keys.of("events"), "MAXLEN", 0)
-
-
-async def give_up_lease(made: Site) -> None:
-    """As if the reader had died a while ago."""
-    await made.app.client.call("HSET", made.app.queue().keys.cron_history(), "until", 0)
 
 
 async def test_a_row_tells_of_the_run_while_it_goes_on_and_after_it(settings: MakeSettings, database_url: str) -> None:
@@ -228,183 +185,25 @@ async def test_where_there_are_no_cron_jobs_nothing_is_read_or_kept(
         assert await own_keys(redis, prefix) == set()
 
 
-@pytest.fixture
-async def made(settings: MakeSettings) -> AsyncIterator[Site]:
-    async with site(settings(), work) as made:
-        yield made
-
-
-async def test_one_reader_at_a_time_reads(made: Site) -> None:
-    row = await far_row(made, "work")
-    leader, other = reader(made), reader(made)
-    assert await leader.tick() == REST_S
-
-    rest_s = await other.tick()
-    assert REST_S < rest_s <= LEASE_MS / 1000 + 0.1, "it comes again when the lease has ended"
-
-    await emit(made, "active", f"repeat:{row.job_id}:1")
-    assert await leader.tick() == REST_S
-    await give_up_lease(made)
-    await emit(made, "completed", f"repeat:{row.job_id}:1", returnvalue="1", prev="active")
-    assert await other.tick() == REST_S
-    assert await leader.tick() > REST_S
-    assert (await made.cron.get(row.id)).last_status == "completed"
-
-
-async def test_what_was_read_and_not_written_is_read_again_by_the_next_one(made: Site) -> None:
-    """The first reader dies after Redis has answered it: here, it has no database to write to."""
-    row = await far_row(made, "work")
-    async with open_database("sqlite+aiosqlite:////nowhere/at_all.db") as nowhere:
-        unlucky = CronHistory(made.app, made.app.queue(), nowhere)
-        await emit(made, "active", f"repeat:{row.job_id}:1")
-        await unlucky.tick()
-    assert (await made.cron.get(row.id)).last_status is None
-    await give_up_lease(made)
-
-    await read_all(reader(made))
-
-    assert (await made.cron.get(row.id)).last_status == "active"
-
-
-async def test_a_reader_that_took_too_long_writes_nothing_and_reads_again(
-    made: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another one may have the lease by then: what this one has in hand is older than what the row says."""
-    row, history = await far_row(made, "work"), reader(made)
-    await emit(made, "active", f"repeat:{row.job_id}:1")
-    with monkeypatch.context() as late:
-        late.setattr("jobqueue.cron.history.SAFE_S", -1.0)
-        await history.tick()
-    assert (await made.cron.get(row.id)).last_status is None
-
-    await history.tick()
-
-    assert (await made.cron.get(row.id)).last_status == "active"
-
-
-async def test_a_busy_queues_events_are_read_a_bounded_number_at_a_time(made: Site) -> None:
-    row, history = await far_row(made, "work"), reader(made)
-    await read_all(history)
-    events = made.app.queue().keys.of("events")
-    for _ in range(AT_ONCE + AT_ONCE // 2):
-        await made.app.client.call("XADD", events, "*", "event", "completed", "jobId", "7", "returnvalue", "null")
-    await emit(made, "active", f"repeat:{row.job_id}:1")
-
-    assert await history.tick() == BEHIND_REST_S
-    assert (await made.cron.get(row.id)).last_status is None
-    assert await history.tick() == REST_S
-    assert (await made.cron.get(row.id)).last_status == "active"
-
-
-async def test_the_end_of_a_run_is_found_though_its_event_was_trimmed(settings: MakeSettings) -> None:
+async def test_the_run_of_a_removed_row_is_not_told_to_the_row_that_took_its_name(settings: MakeSettings) -> None:
+    """The new row, which had never run, said that it was completed: its first run would leave out what was before."""
     gate = Gate()
 
     @make_job(name="work")
     async def wait(ctx: JobContext) -> None:
         await gate.wait()
 
-    async with site(settings(), wait) as made, serving(made.app):
-        row = await far_row(made, "work")
-        job_id = await made.slot(row)
-        await made.row_says(row, "active", job_id)
-        gate.opened.set()
-        await made.ended(job_id)
-
-        await trim(made)
-
-        told = await made.row_says(row, "completed", job_id)
-        assert told.last_completed_at is not None
-
-
-async def test_a_slot_is_found_though_all_its_events_were_trimmed(settings: MakeSettings) -> None:
-    async with site(settings(), work) as made:
-        row, history = await far_row(made, "work"), reader(made)
-        job_id = await made.slot(row)
-        await read_all(history)
-        await history.tick()  # it knows by now which slot the scheduler waits for
+    async with site(settings(), wait) as made:
+        old, history = await far_row(made, "work"), reader(made)
         async with serving(made.app):
+            job_id = await made.slot(old)
+            await made.row_says(old, "active", job_id)
+            await made.cron.delete(old.id)
+            new = await far_row(made, "work")
+            gate.opened.set()
             await made.ended(job_id)
-            await trim(made)
-
-            await read_all(history)
-
-        told = await made.cron.get(row.id)
-        assert (told.last_status, told.last_job_id) == ("completed", job_id)
-        assert told.last_run_at is not None
-        assert told.last_completed_at is not None
-        assert told.last_completed_at >= told.last_run_at
-
-
-async def test_a_run_whose_job_was_removed_is_not_active_for_ever(settings: MakeSettings, redis_url: str) -> None:
-    @make_job(name="work", backoff=fixed(HOUR_MS))
-    async def fail(ctx: JobContext) -> None:
-        raise RuntimeError("no route")
-
-    made_settings = settings()
-    async with site(made_settings, fail) as made, NodePeer(redis_url, made_settings.jobs_prefix) as node:
-        row, history = await far_row(made, "work", backoff_ms=HOUR_MS), reader(made)
-        async with serving(made.app):
-            job_id = await made.slot(row)
-            await made.row_says(row, "active", job_id)
-            await made.is_in(job_id, "delayed")
-        await node.remove(job_id)
         await give_up_lease(made)
 
         await read_all(history)
 
-        told = await made.cron.get(row.id)
-        assert (told.last_status, told.last_job_id) == ("removed", job_id)
-
-
-@pytest.mark.parametrize(
-    "job_id", ["repeat:foreign:1", "repeat:", "cron.nobody.1", "cron..", "cron.\x00.1", "repeat:n:x"]
-)
-async def test_what_belongs_to_no_row_is_passed_over(made: Site, job_id: str) -> None:
-    row, history = await far_row(made, "work"), reader(made)
-    await emit(made, "active", job_id)
-    await emit(made, "completed", job_id, returnvalue="null", prev="active")
-    await emit(made, "active", f"repeat:{row.job_id}:1")
-
-    await read_all(history)
-
-    assert (await made.cron.get(row.id)).last_job_id == f"repeat:{row.job_id}:1"
-
-
-async def test_a_stream_that_was_deleted_is_read_from_its_new_beginning(made: Site) -> None:
-    row, history = await far_row(made, "work"), reader(made)
-    await emit(made, "active", f"repeat:{row.job_id}:1")
-    await read_all(history)
-    await made.app.client.call("DEL", made.app.queue().keys.of("events"))
-    await read_all(history)
-
-    await emit(made, "failed", f"repeat:{row.job_id}:1", failedReason="no route", prev="active")
-    await read_all(history)
-
-    assert (await made.cron.get(row.id)).last_status == "failed"
-
-
-async def test_while_the_database_is_away_nothing_is_lost_and_that_is_said_once(
-    settings: MakeSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "jobqueue.cron")
-    async with site(settings(), work) as made:
-        row = await far_row(made, "work")
-        other_url = f"sqlite+aiosqlite:///{tmp_path / 'later' / 'jobqueue.db'}"
-        async with open_database(other_url) as database:
-            history = CronHistory(made.app, made.app.queue(), database)
-            await emit(made, "active", f"repeat:{row.job_id}:1")
-            for _ in range(3):
-                await history.tick()
-            await emit(made, "completed", f"repeat:{row.job_id}:1", returnvalue="null", prev="active")
-
-            (tmp_path / "later").mkdir()
-            await upgrade(other_url, [FOLDER])
-            async with database.transaction() as session:
-                session.add(CronJobRow(**asdict(row)))
-            await read_all(history)
-
-            (copied,) = await CronJobs(made.app, database).list()
-            assert copied.last_status == "completed"
-    said = [record.message for record in caplog.records if "what happens to cron jobs" in record.message]
-    assert len(said) == 2
-    assert said[1].endswith("is written down again")
+        assert await made.cron.get(new.id) == new

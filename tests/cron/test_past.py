@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 from typing import Final
 
 from hypothesis import given
@@ -24,7 +23,7 @@ def seen(kind: Kind, job: str, second: int, *, claimed: int | None = None, runni
 
 
 def after(*events: Seen, past: Past = NOTHING) -> Past:
-    return reduce(Past.after, events, past)
+    return past.after_all(events)
 
 
 def test_a_run_is_active_and_then_what_it_ended_as() -> None:
@@ -77,6 +76,13 @@ def test_a_slot_whose_claim_was_read_before_it_was_skipped_gives_way_to_the_run_
 def test_a_job_that_was_removed_after_its_end_changes_nothing() -> None:
     ended = after(seen("active", "1", 1), seen("completed", "1", 2))
     assert after(seen("removed", "1", 3), past=ended) == ended
+
+
+def test_an_end_that_the_job_itself_tells_counts_though_the_clock_of_its_worker_is_behind() -> None:
+    running = after(seen("active", "1", 5))
+    end = seen("completed", "1", 3)
+    assert after(end, past=running).last_status == "active", "as an event it would be of an earlier try"
+    assert after(end._replace(is_final=True), past=running) == Past(at(5), "completed", "1", at(5))
 
 
 @st.composite

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import text
 
 from jobqueue import App
 from jobqueue.cron import CronJobs
@@ -214,6 +215,51 @@ async def test_what_a_person_edited_is_what_the_list_says_again(app: App, cron: 
     assert (again.id, again.name, again.pattern) == (row.id, "nightly", FAR)
 
 
+async def test_names_that_a_person_has_turned_round_are_what_the_list_says_again(
+    settings: MakeSettings, database_url: str
+) -> None:
+    """The first row was given its name while another one still had it, and SQLAlchemy's IntegrityError came out."""
+    # given
+    await upgrade(database_url, [FOLDER])
+    async with App(REGISTRY, settings(database_url=database_url)) as app, open_database(database_url) as database:
+        cron = CronJobs(app, database)
+        listed = [cron_job(name, FAR, tick) for name in "abc"]
+        before = await register_cron_jobs(listed, app=app)
+        for row, name in zip([*before, *before], ["x", "y", "z", "b", "c", "new"], strict=True):
+            await cron.update(row.id, name=name)
+
+        # when
+        after = await register_cron_jobs([*listed, cron_job("new", FAR, tick)], app=app)
+
+        # then
+        assert [(row.id, row.name) for row in after[:3]] == [(row.id, row.name) for row in before]
+        assert [row.name for row in await cron.list()] == ["a", "b", "c", "new"]
+
+
+async def test_a_row_that_cannot_be_read_is_named(app: App, cron: CronJobs, database: Database) -> None:
+    # given
+    (row, _) = await register_cron_jobs([nightly(), cron_job("n", FAR, tick)], app=app)
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE cron_job SET payload = '{bad' WHERE name = 'nightly'"))
+
+    # when
+    with pytest.raises(InvalidCronJob) as caught:
+        await register_cron_jobs([nightly(OTHER), cron_job("n", OTHER, tick)], app=app)
+
+    # then
+    assert set(caught.value.field_errors) == {"nightly"}
+    assert "cannot be read" in caught.value.field_errors["nightly"]
+    assert [one.pattern for one in await cron.list()] == [FAR], "nothing of the list was saved"
+    await cron.delete(row.id)
+    assert len(await register_cron_jobs([nightly()], app=app)) == 1
+
+
+async def test_a_row_that_nobody_is_said_to_have_made_is_described_without_him(app: App, cron: CronJobs) -> None:
+    row = await cron.create(name="nightly", pattern=OTHER, handler="tick")
+    with pytest.raises(InvalidCronJob, match=rf"\(source admin, id {row.id}\)"):
+        await register_cron_jobs([nightly()], app=app)
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
@@ -290,4 +336,4 @@ async def test_a_list_is_saved_while_redis_is_away(settings: MakeSettings, caplo
     async with App(REGISTRY, away) as app:
         (row,) = await register_cron_jobs([nightly()], app=app)
     assert row.name == "nightly"
-    assert "when Redis is back" in caplog.text
+    assert "follows with the next pass of a worker" in caplog.text

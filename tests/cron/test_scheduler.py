@@ -96,6 +96,14 @@ async def test_no_data_and_no_fields_are_the_same_schedule(app: App, database: D
     assert await scheduler.add("cleanUp", FAR, app=app) == await scheduler.add("cleanUp", FAR, {}, app=app)
 
 
+async def test_a_zone_in_other_letters_is_the_same_schedule(app: App, database: Database) -> None:
+    """`utc` and `UTC` were two, and each slot ran twice."""
+    for one, other in (("UTC", "utc"), ("Europe/Vienna", "europe/vienna")):
+        first = await scheduler.add("tick", FAR, timezone=one, app=app)
+        assert await scheduler.add("tick", FAR, timezone=other, app=app) == first
+    assert len(await scheduler.list(app=app)) == 2
+
+
 async def test_a_handle_and_its_payload_type_are_taken_too(app: App, cron: CronJobs) -> None:
     schedule_id = await scheduler.add(clean_up, FAR, Cleanup(days=9), app=app)
     assert (await cron.get(schedule_id)).payload == {"days": 9, "alsoFailed": False}
@@ -223,4 +231,4 @@ async def test_a_schedule_is_saved_while_redis_is_away(
     async with App(REGISTRY, away) as app:
         await scheduler.add("tick", FAR, app=app)
         assert len(await scheduler.list(app=app)) == 1
-    assert "when Redis is back" in caplog.text
+    assert "follows with the next pass of a worker" in caplog.text

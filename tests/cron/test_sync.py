@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 import pytest
 from sqlalchemy import text
 
-from jobqueue import App
-from jobqueue.cron import CronJobs, next_run
+from jobqueue import App, JobContext, Registry, make_job
+from jobqueue.cron import CronJobs, SyncReport, next_run
 from jobqueue.cron.schedulers import begin_pass, drop_all
+from jobqueue.cron.sync import Sync
 from jobqueue.database import Database
-from jobqueue.errors import InvalidCronJob, QueueVersionError
+from jobqueue.errors import DatabaseUnavailable, InvalidCronJob, QueueVersionError
+from jobqueue.worker.cron import CronSync
+from tests.conftest import MakeSettings
 from tests.cron.scheduled import FAR, jobs_of, scheduler_of, scheduler_there
 from tests.support.foreign import add_foreign
 
@@ -311,3 +315,68 @@ async def test_rows_of_our_own_leave_nothing_behind_when_the_last_one_goes(app: 
 async def test_where_there_are_no_cron_jobs_a_pass_leaves_nothing(app: App, cron: CronJobs) -> None:
     await cron.sync()
     assert await app.client.call("KEYS", app.queue().keys.of("*")) == []
+
+
+async def test_a_pass_that_redis_no_longer_knows_writes_nothing(app: App, cron: CronJobs) -> None:
+    """After Redis had lost its data, its number stood in the way of all passes until as many had begun anew."""
+    await cron.create(name="n", pattern=FAR, handler="tick")
+    lost = await begin_pass(app.queue(), has_rows=True)
+    assert lost is not None
+    assert lost.number > 1
+    base = app.queue().keys.base
+    await app.client.call("DEL", *(await app.client.call("KEYS", f"{base}*")))
+
+    assert await drop_all(app.queue(), lost, ["n"]) == ["overtaken"]
+    assert (await cron.sync()).added == ["n"]
+
+
+async def test_a_handler_that_moved_to_another_queue_takes_its_scheduler_along(
+    settings: MakeSettings, app: App, cron: CronJobs, database: Database
+) -> None:
+    """No handler has its jobs in the old queue any more; its workers, or Node's, would have run the slots beside."""
+    await cron.create(name="n", pattern=FAR, handler="mail")
+    assert await scheduler_of(app, "n", "mails") is not None
+
+    @make_job(name="mail", queue="letters")
+    async def moved(ctx: JobContext) -> None: ...
+
+    async with App(Registry([moved]), settings()) as later:
+        await CronJobs(later, database).sync()
+
+        assert await scheduler_of(later, "n", "mails") is None
+        assert (await scheduler_there(later, "n", "letters")).pending == "delayed"
+
+
+async def test_a_change_is_made_though_the_database_goes_before_redis_follows(
+    app: App, cron: CronJobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def away() -> SyncReport:
+        raise DatabaseUnavailable("sqlite", "gone")
+
+    monkeypatch.setattr(cron, "sync", away)
+    row = await cron.create(name="n", pattern=FAR, handler="tick")
+    assert await cron.get(row.id) == row
+    assert "the cron job is saved" in caplog.text
+
+
+async def test_a_change_whose_pass_was_overtaken_makes_another(
+    app: App, cron: CronJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who overtook it may have died before it came to this row."""
+    passes, sync = iter([SyncReport(overtaken=True)]), cron.sync
+
+    async def overtaken_once() -> SyncReport:
+        return next(passes, None) or await sync()
+
+    monkeypatch.setattr(cron, "sync", overtaken_once)
+    await cron.create(name="n", pattern=FAR, handler="tick")
+    assert await scheduler_of(app, "n") is not None
+
+
+async def test_a_worker_makes_a_pass_each_half_minute(app: App, cron: CronJobs, database: Database) -> None:
+    assert 25 <= await CronSync(app, database, Sync(app, database)).tick() <= 30
+
+
+async def test_a_row_has_an_id_that_tells_its_time(cron: CronJobs) -> None:
+    row = await cron.create(name="n", pattern=FAR, handler="tick")
+    assert uuid.UUID(row.id).version == 7

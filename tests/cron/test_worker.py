@@ -13,13 +13,16 @@ from jobqueue.cron import CronJobs
 from jobqueue.cron.migrations import FOLDER
 from jobqueue.cron.schedulers import Lost, lost_iterations
 from jobqueue.cron.seeding import seed
+from jobqueue.cron.sync import Sync
 from jobqueue.database import Database, open_database
 from jobqueue.upgrades import upgrade
+from jobqueue.worker.cron import SchedulerRepair
 from jobqueue.worker.schedulers import advance
 from tests.conftest import MakeSettings
 from tests.cron.scheduled import FAR, Scheduler, jobs_of, scheduler_of, scheduler_there
 from tests.patterns.working import WAIT_S, serving
 from tests.support.eventually import eventually
+from tests.support.foreign import has_ended, promote
 
 REPAIRED_S = 2.0
 
@@ -185,7 +188,7 @@ async def test_one_worker_at_a_time_looks_for_lost_iterations(app: App, cron: Cr
     await cron.create(name="n", pattern=FAR, handler="tick")
     lost = await pick_up_and_die(app, "n")
     assert await lost_iterations(app.queue()) == [Lost("n", f"repeat:n:{lost.next_ms}")]
-    assert await lost_iterations(app.queue()) == []
+    assert await lost_iterations(app.queue()) is None
 
 
 async def test_where_no_row_is_followed_a_look_costs_one_call_and_leaves_nothing(app: App) -> None:
@@ -202,3 +205,33 @@ async def test_what_a_slot_makes_is_not_older_than_the_slot(app: App, cron: Cron
     made = await app.queue().job(f"repeat:n:{(await scheduler_there(app, 'n')).next_ms}")
     assert made.slot_ms > slot_ms
     assert made.enqueued_at_ms >= slot_ms
+
+
+async def test_a_slot_that_somebody_promoted_waits_to_run(app: App, cron: CronJobs) -> None:
+    """It is not among the delayed jobs any more, and was taken for one that nobody would ever start."""
+    await cron.create(name="n", pattern=FAR, handler="tick")
+    slot_ms = (await scheduler_there(app, "n")).next_ms
+    await promote(app, f"repeat:n:{slot_ms}")
+
+    assert await lost_iterations(app.queue()) == []
+    assert (await cron.sync()).kept == ["n"]
+    async with serving(app):
+        await eventually(lambda: has_ended(app, f"repeat:n:{slot_ms}"))
+    assert (await scheduler_there(app, "n")).next_ms > slot_ms
+
+
+async def test_what_cannot_be_mended_here_is_not_tried_each_second(
+    app: App, cron: CronJobs, database: Database, settings: MakeSettings
+) -> None:
+    """A worker that had not looked itself, since another one had, forgot what it could not mend."""
+    await cron.create(name="n", pattern=FAR, handler="tick")
+    keys = app.queue().keys
+    await app.client.call("DEL", keys.job(f"repeat:n:{(await scheduler_there(app, 'n')).next_ms}"))
+    before = int(await app.client.call("HGET", keys.cron_passes(), "begun"))
+    async with App(Registry(), settings()) as without_handlers:
+        repair = SchedulerRepair(without_handlers.queue(), Sync(without_handlers, database))
+        for is_held in (False, True, False, True, False):
+            if not is_held:
+                await app.client.call("DEL", keys.cron_look())
+            await repair.tick()
+    assert int(await app.client.call("HGET", keys.cron_passes(), "begun")) == before + 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from handlers import registry
-from handlers.resources import open_resources
+from handlers.resources import open_housekeeping, open_resources
 from handlers.webhooks.delivery import WebhookDelivery
 from handlers.webhooks.signing import SigningKey
 from jobqueue import App, Worker
@@ -21,6 +21,13 @@ async def test_the_lifespan_opens_what_the_handlers_ask_for(settings: MakeSettin
         await resources[Database].ping()
         assert resources[SigningKey].sign(b"")
         assert resources[WebhookDelivery]
+
+
+async def test_what_the_others_ask_for_is_opened_without_a_key(settings: MakeSettings) -> None:
+    async with open_housekeeping(settings(webhook_signing_private_key=None)) as resources:
+        await resources[Database].ping()
+        with pytest.raises(LookupError, match="no resource of type SigningKey; the lifespan opened: Database"):
+            assert resources[SigningKey]
 
 
 async def test_a_configuration_of_handlers_does_not_keep_a_worker_from_starting(

@@ -1,4 +1,4 @@
-"""Cron: the rows that drive the schedulers, and which of them were seeded."""
+"""Cron: the rows that drive the schedulers, which of them were seeded, and in which queues schedulers stand."""
 
 from __future__ import annotations
 
@@ -52,8 +52,14 @@ def upgrade() -> None:
         sa.Column("seeded_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("handler", name="pk_cron_seed"),
     )
+    op.create_table(
+        "cron_queue",
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_cron_queue"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("cron_queue")
     op.drop_table("cron_seed")
     op.drop_table("cron_job")

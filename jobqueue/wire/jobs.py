@@ -1,40 +1,21 @@
-"""Wire: the one place that knows camelCase and BullMQ's field names. Pure functions between our words and theirs."""
+"""Jobs: what the add scripts take, what a claim answers, and a job's hash as our record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
+from typing import Any, Literal, NamedTuple, cast
 
 from jobqueue import encoding
 from jobqueue.errors import MalformedJob
-from jobqueue.job import (
-    MAX_DELAY_MS,
-    MAX_NAME_LENGTH,
-    MAX_ORDER_KEY_LENGTH,
-    Backoff,
-    BackoffFunction,
-    Envelope,
-    Job,
-    JobOptions,
-    JobType,
-    Keep,
-    Related,
-    exponential,
-    fixed,
-    is_plain_text,
-)
+from jobqueue.job import Job, JobOptions
 from jobqueue.packing import Entries, join_entries, pack, pack_entries, packed_map
-from jobqueue.policy import Policy
 from jobqueue.ties import NO_TIES, Ties
+from jobqueue.wire.data import decode_data
 
-_TYPES = frozenset(get_args(JobType))
-_BARE_DATA = '{"type":"adhoc","payload":'
-_BARE = Envelope(None)
 _SHARED_OPTIONS_LENGTH = 2_000
 _MOST_EXACT = 2**53
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
-_FALLBACK_BACKOFF = exponential(5_000)
 
 OnFailure = Literal["fail_parent", "continue_parent", "ignore", "remove"]
 """What becomes of a parent whose child has failed for good; without one it waits until the child is retried."""
@@ -49,169 +30,6 @@ _ON_FAILURE: Mapping[OnFailure, str] = {
     "remove": "rdof",
 }
 _NO_PARENT = (None, None, None)
-
-
-# Job data
-
-
-def encode_data(payload_json: str, envelope: Envelope) -> str:
-    """The job's data; `envelope.payload` is passed over in favour of its JSON."""
-    if envelope == _BARE:
-        return f"{_BARE_DATA}{payload_json}}}"
-    beside = {
-        "id": envelope.id,
-        "dedupeKey": envelope.dedupe_key,
-        "createdBy": envelope.created_by,
-        "related": None if envelope.related is None else envelope.related._asdict(),
-        "orderKey": envelope.order_key,
-        "timeoutMs": envelope.timeout_ms,
-        "expiresAt": envelope.expires_at_ms,
-        "overlap": envelope.overlap,
-        "misfire": envelope.misfire,
-    }
-    more = "".join(f',"{name}":{encoding.encode_json(value)}' for name, value in beside.items() if value is not None)
-    return f'{{"type":"{envelope.type}","payload":{payload_json}{more}}}'
-
-
-def decode_data(text: str) -> Envelope:
-    """Our envelope, where what is malformed beside the payload counts as absent; data of a foreign producer is the
-    payload itself. Raises: ValueError.
-    """
-    data = encoding.decode_json(text)
-    fields = encoding.as_object(data)
-    kind = fields.get("type")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        return Envelope(data)
-    if len(fields) == 2 and "payload" in fields:
-        return Envelope(fields["payload"], cast(JobType, kind))
-    return Envelope(
-        payload=fields.get("payload"),
-        type=cast(JobType, kind),
-        id=_text_or_none(fields.get("id")),
-        dedupe_key=_text_or_none(fields.get("dedupeKey")),
-        created_by=_text_or_none(fields.get("createdBy")),
-        timeout_ms=_positive_or_none(fields.get("timeoutMs")),
-        related=_related_or_none(fields.get("related")),
-        order_key=_name_or_none(fields.get("orderKey"), MAX_ORDER_KEY_LENGTH),
-        expires_at_ms=_positive_or_none(fields.get("expiresAt")),
-        overlap=_one_of(fields.get("overlap"), "skip", "queue"),
-        misfire=_one_of(fields.get("misfire"), "skip"),
-    )
-
-
-def payload_json(text: str, envelope: Envelope) -> str:
-    """The payload in the data that `envelope` was read from, as JSON: cut out, where nothing else stands beside it."""
-    if text.startswith(_BARE_DATA):
-        cut = text[len(_BARE_DATA) : -1]
-        if encoding.is_json(cut):
-            return cut
-    return encoding.encode_json(envelope.payload)
-
-
-def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _name_or_none(value: Any, most: int = MAX_NAME_LENGTH) -> str | None:
-    return value if is_plain_text(value, most) else None
-
-
-_W = TypeVar("_W", bound=str)
-
-
-def _one_of(value: Any, *words: _W) -> _W | None:
-    return next((word for word in words if word == value), None)
-
-
-def _positive_or_none(value: Any) -> int | None:
-    number = encoding.as_whole(value)
-    return number if number is not None and number > 0 else None
-
-
-def _related_or_none(value: Any) -> Related | None:
-    """None also where one of its halves cannot be used: half an object is none."""
-    fields = encoding.as_object(value)
-    kind, identity = _name_or_none(fields.get("type")), _name_or_none(fields.get("id"))
-    return None if kind is None or identity is None else Related(kind, identity)
-
-
-# Options
-
-
-def encode_options(policy: Policy, *, attempts: int, backoff: Backoff | BackoffFunction) -> Entries:
-    """BullMQ's job options, so that a Node worker treats the job as ours would.
-
-    A backoff function cannot travel: Node then uses the exponential default, and `function` tells our worker to ask
-    the handler.
-    """
-    return pack_entries(
-        {
-            "attempts": attempts,
-            "backoff": _encode_backoff(backoff),
-            "removeOnComplete": encode_keep(policy.keep_completed),
-            "removeOnFail": encode_keep(policy.keep_failed),
-            "kl": policy.keep_logs,
-        }
-    )
-
-
-def _encode_backoff(backoff: Backoff | BackoffFunction) -> dict[str, Any]:
-    if not isinstance(backoff, Backoff):
-        return _encode_backoff(_FALLBACK_BACKOFF) | {"function": True}
-    encoded: dict[str, Any] = {"type": backoff.kind, "delay": backoff.delay_ms}
-    if backoff.jitter:
-        encoded["jitter"] = backoff.jitter
-    return encoded
-
-
-def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff | BackoffFunction | None:
-    """The backoff of a job: what it carries, or the handler's function; None means at once.
-
-    A kind that we do not know (Node's custom strategies) is the handler's to decide.
-    """
-    stored = options.get("backoff")
-    fixed_ms = encoding.as_whole(stored)
-    if fixed_ms is not None:
-        return fixed(max(fixed_ms, 0))
-    fields = encoding.as_object(stored)
-    if not fields:
-        return None
-    kind, jitter = fields.get("type"), fields.get("jitter", 0)
-    if policy is not None and (fields.get("function") or kind not in ("fixed", "exponential")):
-        return policy.backoff
-    delay_ms = min(max(encoding.as_whole(fields.get("delay")) or 0, 0), MAX_DELAY_MS)
-    share = min(max(jitter, 0.0), 1.0) if isinstance(jitter, int | float) else 0.0
-    make = fixed if kind == "fixed" else exponential
-    return make(delay_ms, jitter=share)
-
-
-def encode_keep(keep: Keep) -> dict[str, int]:
-    encoded = {"count": -1 if keep.count is None else keep.count}
-    if keep.age_s is not None:
-        encoded["age"] = keep.age_s
-    return encoded
-
-
-def decode_keep(option: Any, default: Keep) -> dict[str, int]:
-    """removeOnComplete / removeOnFail of a job in the form of the scripts; the default where it is none of theirs.
-
-    Source: Node getKeepJobs.
-    """
-    if isinstance(option, bool):
-        return {"count": 0 if option else -1}
-    count = encoding.as_whole(option)
-    if count is not None:
-        return {"count": count}
-    fields = {
-        name: encoding.as_whole(value)
-        for name, value in encoding.as_object(option).items()
-        if name in ("age", "count", "limit")
-    }
-    kept = {name: number for name, number in fields.items() if number is not None}
-    return kept or encode_keep(default)
-
-
-# Jobs
 
 
 class ParentRef(NamedTuple):
