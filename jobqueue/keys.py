@@ -128,7 +128,9 @@ class QueueKeys:
         return f"{self.base}job:order:cron:{row_id}"
 
     def cron_history(self) -> str:
-        """hash: leader, until, cursor: who reads what became of cron jobs, and how far that is written. Expires."""
+        """hash: leader, until, cursor: who reads what became of cron jobs, and how far that is written; and the ids of
+        triggers whose end is not. Expires.
+        """
         return f"{self.base}job:cron:history"
 
     def cron_schedulers(self) -> str:

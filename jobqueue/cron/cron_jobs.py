@@ -146,7 +146,7 @@ class CronJobs:
         )
         enqueuer = self._app.enqueuer
         job = enqueuer.encode(row.handler, row.payload, asked, created_by, cron_job_id=row.id)
-        await keep_history(self._app.queue(job.queue))
+        await keep_history(self._app.queue(job.queue), job.job_id or "")
         return await enqueuer.store(job)
 
     async def sync(self) -> SyncReport:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from scripts.chaos.ledger import VARIABLE, Ledger
 
 PROJECT: Final = Path(__file__).parents[2]
 _PASSED_ON: Final = (
-    *("redis_url", "jobs_prefix", "jobs_queue", "worker_concurrency"),
+    *("redis_url", "database_url", "jobs_prefix", "jobs_queue", "worker_concurrency"),
     *("worker_lock_ms", "worker_stalled_ms", "worker_shutdown_ms"),
 )
 START_S: Final = 60.0
@@ -28,14 +29,23 @@ class Crew(AbstractAsyncContextManager["Crew"]):
     """A number of places, each with one worker process at a time, until the block ends.
 
     The ledger is told of each process that is gone. Processes die with this one, even if that is killed.
+    `of_places` has, for the first places, what the environment of their processes has besides.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, registry: str, places: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        registry: str,
+        places: int,
+        of_places: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         self._environment = {name.upper(): str(getattr(settings, name)) for name in _PASSED_ON}
         self._environment |= {"JOBS_REGISTRY": registry, VARIABLE: str(ledger.path)}
         self._ledger = ledger
         self._log = ledger.path.with_name("workers.log")
         self._places = places
+        self._of_places = dict(enumerate(of_places))
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._frozen: set[int] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -48,8 +58,8 @@ class Crew(AbstractAsyncContextManager["Crew"]):
         return tuple(pid for pid in self._running if pid not in self._frozen and up(self._ledger, pid).exists())
 
     async def __aenter__(self) -> Self:
-        processes = [await self._start() for _ in range(self._places)]
-        self._keepers = [asyncio.create_task(self._keep(process)) for process in processes]
+        processes = [await self._start(place) for place in range(self._places)]
+        self._keepers = [asyncio.create_task(self._keep(place, one)) for place, one in enumerate(processes)]
         await self._all_up()
         return self
 
@@ -92,7 +102,7 @@ class Crew(AbstractAsyncContextManager["Crew"]):
             self._ledger.write("thawed", "", 0, pid=pid)
             _send(pid, signal.SIGCONT)
 
-    async def _keep(self, process: asyncio.subprocess.Process) -> None:
+    async def _keep(self, place: int, process: asyncio.subprocess.Process) -> None:
         """Keep one place filled."""
         while True:
             status = await process.wait()
@@ -102,14 +112,14 @@ class Crew(AbstractAsyncContextManager["Crew"]):
             if self._ending:
                 return
             self.deaths += 1
-            process = await self._start()
+            process = await self._start(place)
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self, place: int) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "scripts.chaos.at_work"),
                 cwd=PROJECT,
-                env={"PATH": os.environ["PATH"], **self._environment},
+                env={"PATH": os.environ["PATH"], **self._environment, **self._of_places.get(place, {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -6,8 +6,8 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -60,9 +60,9 @@ class Ground:
     def keys(self) -> QueueKeys:
         return QueueKeys(self.settings.jobs_prefix, QUEUE)
 
-    def crew(self, places: int) -> Crew:
-        """So many worker processes for the block."""
-        return Crew(self.settings, self.ledger, self.registry_name, places)
+    def crew(self, places: int, of_places: Sequence[Mapping[str, str]] = ()) -> Crew:
+        """So many worker processes for the block; `of_places` adds to the environment of the first ones."""
+        return Crew(self.settings, self.ledger, self.registry_name, places, of_places)
 
     async def ask(self, *command: str | float) -> Any:
         """Any command of Redis, and its answer."""
@@ -142,12 +142,24 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(registry_name: str, seed: int, **settings: int) -> AsyncGenerator[Ground]:
-    """A private Redis without persistence and all that belongs to it, for the block. `settings` are the workers'."""
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, running_redis(appendonly=False) as server:
-        told = Settings.load(redis_url=server.url, jobs_prefix="chaos", jobs_queue=QUEUE, **settings)
-        async with server.client() as redis, App(_registry(registry_name), told) as app:
-            yield Ground(Path(folder), server, redis, told, app, registry_name, seed, random.Random(seed))
+async def ground(
+    registry_name: str,
+    seed: int,
+    server: AbstractContextManager[RedisServer] | None = None,
+    database_url: str | None = None,
+    /,
+    **settings: int,
+) -> AsyncGenerator[Ground]:
+    """A private Redis without persistence and all that belongs to it, for the block. `settings` are the workers'.
+
+    Where neither is named, the server is the machine's, and the database SQLite's in the ground's folder.
+    """
+    starting = server or running_redis(appendonly=False)
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, starting as started:
+        where = {"redis_url": started.url, "database_url": database_url or f"sqlite+aiosqlite:///{folder}/jobqueue.db"}
+        told = Settings.load(**where, jobs_prefix="chaos", jobs_queue=QUEUE, **settings)
+        async with started.client() as redis, App(_registry(registry_name), told) as app:
+            yield Ground(Path(folder), started, redis, told, app, registry_name, seed, random.Random(seed))
 
 
 def _registry(name: str) -> Registry:

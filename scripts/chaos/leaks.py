@@ -14,8 +14,8 @@ NOTHING_LEFT: Final = "nothing is left of the jobs' locks, lists and own keys"
 PATIENCE_S: Final = 10.0
 """The workers' own repairs come round every two seconds."""
 
-MAY_STAY: Final = ("fence", "care")
-"""Kinds of own keys that no job owns and that end by themselves: a fence's last number in a day, care in seconds."""
+MAY_STAY: Final = ("fence", "care", "cron:passes", "cron:look", "cron:history")
+"""Own keys that no job owns and that end by themselves: a fence's last number in a day, care in seconds."""
 
 
 async def tell_leaks(site: Ground, findings: Findings) -> None:
@@ -52,6 +52,6 @@ def _kind(key: str) -> str | None:
     if key.endswith(":lock"):
         return "job locks"
     if key.startswith("job:"):
-        kind = key.split(":", 2)[1]
-        return None if kind in MAY_STAY else f"job:{kind}"
+        kind, _, rest = key.removeprefix("job:").partition(":")
+        return None if kind in MAY_STAY or f"{kind}:{rest}" in MAY_STAY else f"job:{kind}"
     return None

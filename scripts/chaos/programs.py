@@ -11,6 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
 
 from scripts.chaos.r8_frozen import Frozen
+from scripts.chaos.r9_clocks import Clocks
+from scripts.chaos.r10_slots import Slots
+from scripts.chaos.r11_edits import Edits
+from scripts.chaos.r12_patterns import Patterns
 from scripts.chaos.r13_poison import Poison
 from scripts.chaos.r15_storms import Storms
 from scripts.chaos.r16_singleton import Singletons
@@ -36,6 +40,10 @@ class Sizes:
 
 PROGRAMS: Final = {
     "R8": Sizes(Frozen(), Frozen(rounds=3, patient_rounds=0, benches=3, lock_ms=1_000)),
+    "R9": Sizes(Clocks(), Clocks(much_s=0, phase_s=6, benches=6, leeway_ms=4_000)),
+    "R10": Sizes(Slots(), Slots(seconds=20, workers=3, seconds_between_kills=4)),
+    "R11": Sizes(Edits(), Edits(writers=6, edits=15, rows=12, processes=3, workers=2, postgres=0)),
+    "R12": Sizes(Patterns(), Patterns(cases=300, garbled=300)),
     "R13": Sizes(Poison(), Poison(good=60, of_each_kind=2, workers=2, deadline_s=120)),
     "R15": Sizes(
         Storms(),
