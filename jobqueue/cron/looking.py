@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from jobqueue import wire
 from jobqueue.app import App
 from jobqueue.clock import now_ms
 from jobqueue.cron.past import Kind, Seen, moment_of
-from jobqueue.cron.table import CronJobRow
+from jobqueue.cron.table import CronJobRow, CronQueue
 from jobqueue.database import Database
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Call
@@ -113,6 +114,7 @@ class Runs(Lookout):
     """Runs that go on as far as the rows know whose handlers have their jobs in this queue."""
 
     def __init__(self, app: App, queue: Queue, database: Database) -> None:
+        self._app = app
         self._queue = queue
         self._database = database
         self._handlers = [one.name for one in app.registry if app.queue_of(one) == queue.name]
@@ -130,10 +132,23 @@ class Runs(Lookout):
     async def look(self, most: int) -> Sequence[Seen]:
         running = await self._active(most)
         looks = await _look_at(self._queue, [job_id for _, job_id in running])
-        return [look.seen(row_id) for (row_id, _), look in zip(running, looks, strict=True) if look.has_ended]
+        ended = [(row_id, look) for (row_id, _), look in zip(running, looks, strict=True) if look.has_ended]
+        moved = await self._elsewhere([look.job_id for _, look in ended if look.state == "removed"])
+        return [look.seen(row_id) for row_id, look in ended if look.job_id not in moved]
 
     def settle(self) -> None:
         self._after = self._next
+
+    async def _elsewhere(self, job_ids: Sequence[str]) -> frozenset[str]:
+        """Those that are in another queue: their handler had its jobs there when they were made."""
+        if not job_ids:
+            return frozenset()
+        async with self._database.transaction() as session:
+            known = await session.scalars(select(CronQueue.name))
+        names = {*self._app.queue_names(), *known} - {self._queue.name}
+        places = [(self._app.queue(name), job_id) for name in sorted(names) for job_id in job_ids]
+        there = await asyncio.gather(*(queue.client.call("EXISTS", queue.keys.job(job_id)) for queue, job_id in places))
+        return frozenset(job_id for (_, job_id), is_there in zip(places, there, strict=True) if is_there)
 
     async def _active(self, most: int) -> Sequence[tuple[str, str]]:
         """Shape: row id, job id."""

@@ -65,6 +65,24 @@ async def test_a_slot_is_found_though_all_its_events_were_trimmed(settings: Make
         assert told.last_completed_at >= told.last_run_at
 
 
+async def test_a_run_that_goes_on_in_the_queue_its_handler_left_is_not_taken_for_removed(made: Site) -> None:
+    """It waits there, parked; in the handler's new queue nobody had ever seen it."""
+    row, history = await far_row(made, "work"), reader(made)
+    old = made.app.queue("old")
+    await by_sql(made, "INSERT INTO cron_queue (name) VALUES ('old')")
+    await by_sql(made, "UPDATE cron_job SET last_status = 'active', last_job_id = 'repeat:n:1'")
+    await made.app.client.call("HSET", old.keys.job("repeat:n:1"), "name", "work", "timestamp", 1)
+
+    await read_all(history)
+    assert await statuses(made) == ["active"]
+
+    await made.app.client.call("DEL", old.keys.job("repeat:n:1"))
+    await give_up_lease(made)
+    await read_all(reader(made))
+    assert await statuses(made) == ["removed"]
+    assert (await made.cron.get(row.id)).last_job_id == "repeat:n:1"
+
+
 async def test_a_run_whose_job_was_removed_is_not_active_for_ever(settings: MakeSettings, redis_url: str) -> None:
     @make_job(name="work", backoff=fixed(HOUR_MS))
     async def fail(ctx: JobContext) -> None:
