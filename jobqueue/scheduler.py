@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
@@ -20,8 +19,6 @@ from jobqueue.handler import Handler
 from jobqueue.job import is_plain_text
 
 P = TypeVar("P")
-
-_log = logging.getLogger("jobqueue.cron")
 
 SCHEDULER: Final = "scheduler"
 """Who has made a row that `add` made: its `created_by`, beside the source `code`."""

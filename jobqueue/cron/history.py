@@ -102,6 +102,8 @@ class CronHistory(Periodic):
     async def _read(self) -> _Stretch | float:
         """The next stretch; or the seconds to rest, where there is nothing to read or another one does."""
         keys = (self._queue.keys.of("events"), self._queue.keys.cron_history(), self._queue.keys.cron_schedulers())
+        if not self._written and not await self._queue.client.call("EXISTS", *keys[1:]):
+            return IDLE_REST_S  # without a script: most queues have no cron jobs
         args = (self._queue.keys.base, self._me, LEASE_MS, self._written, self._at_once, KEEP_MS)
         verdict, *rest = await self._queue.client.run(own("cronEvents"), keys, args)
         match verdict:

@@ -107,8 +107,11 @@ async def drop_all(queue: Queue, begun: Pass, scheduler_ids: Sequence[str]) -> S
 async def lost_iterations(queue: Queue) -> Sequence[Lost] | None:
     """Schedulers that would stop; None where somebody else has looked a moment ago.
 
-    Those whose slot has come are looked at each time, of the others so many that Redis is not kept for long.
+    Those whose slot has come are looked at each time, of the others so many that Redis is not kept for long. Where no
+    scheduler is ours that is all that is asked.
     """
+    if not await queue.client.call("EXISTS", queue.keys.cron_schedulers()):
+        return []
     keys = [queue.keys.cron_schedulers(), queue.keys.cron_look(), queue.keys.of("repeat"), queue.keys.cron_passes()]
     args = (queue.keys.base, _LOOK_MS, _TIME_TO_ADVANCE_MS, _AT_ONCE)
     verdict, *found = await queue.client.run(own("lostIterations"), keys, args)

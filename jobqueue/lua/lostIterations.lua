@@ -9,9 +9,6 @@
 ]]
 -- include _cron
 local base, most = ARGV[1], tonumber(ARGV[4])
-if redis.call("EXISTS", KEYS[1]) == 0 then
-  return {"looked"}
-end
 if not redis.call("SET", KEYS[2], "1", "NX", "PX", ARGV[2]) then
   return {"held"}
 end

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from redis.asyncio import Redis
+
 from jobqueue import App, Handler, Job, Registry, Settings
 from jobqueue.clock import now_ms
 from jobqueue.cron import CronJob, CronJobs
@@ -101,3 +103,15 @@ async def at_work(settings: Settings, *handlers: Handler[Any]) -> AsyncGenerator
 async def far_row(made: Site, handler: str, **fields: Any) -> CronJob:
     """A row whose own slots are too far away to come by themselves."""
     return await made.cron.create(name="nightly", pattern=FAR, handler=handler, **fields)
+
+
+async def overlap_key(redis: Redis, prefix: str, row_id: str) -> dict[str, str]:
+    """What holds the other slots of a row off."""
+    return {
+        str(name): str(value) for name, value in (await redis.hgetall(f"{prefix}:jobs:job:overlap:{row_id}")).items()
+    }
+
+
+def skipped_for(holder: str) -> tuple[str, str]:
+    """How a slot's job ends that is skipped for another one."""
+    return "completed", json.dumps({"skipped": True, "holder": holder}, separators=(",", ":"))
