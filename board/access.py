@@ -14,9 +14,10 @@ from typing import Literal
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from board.errors import Errors, Problem
+from board.errors import Errors, Problem, request_id
 from board.paths import route_path
 from jobqueue.errors import SettingsError
+from jobqueue.inspector import Actor
 from jobqueue.job import MAX_NAME_LENGTH
 from jobqueue.settings import Settings
 
@@ -64,9 +65,10 @@ class Access:
     username: bytes | None = None
     password: bytes | None = None
     token: bytes | None = None
+    read_only: bool = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Access:
+    def of(cls, settings: Settings, *, read_only: bool = False) -> Access:
         """An empty value counts as not set. Raises: SettingsError for half a pair, or a user name with a colon."""
         username = settings.bull_board_username or None
         password = _secret(settings.bull_board_password)
@@ -75,9 +77,8 @@ class Access:
             raise SettingsError(missing, "is not set, but its other half is; set both or neither")
         if username is not None and ":" in username:
             raise SettingsError("BULL_BOARD_USERNAME", "must not contain ':', which ends a user name in basic auth")
-        return cls(
-            settings.is_local, username.encode() if username else None, password, _secret(settings.admin_api_token)
-        )
+        name, token = username.encode() if username else None, _secret(settings.admin_api_token)
+        return cls(settings.is_local, name, password, token, read_only)
 
     def warn_if_closed(self) -> None:
         """Say at the start, once, what will answer 404."""
@@ -99,13 +100,16 @@ class Access:
             refused = None if proof else self._closed_or_locked(asked)
         if refused is None and asked.is_change and proof != "bearer" and not self._comes_from_here(asked):
             return _FOREIGN_CHANGE
+        if refused is None and asked.is_change and self.read_only:
+            return _READ_ONLY
         return refused
 
-    def user(self, asked: Asked) -> str | None:
-        """Whoever has proved his name; None for a token, and for a machine that is open without credentials."""
-        if self.username is None or self._proof(asked) != "basic":
-            return None
-        return self.username.decode()[:MAX_NAME_LENGTH]
+    def actor(self, asked: Asked, request_id: str) -> Actor:
+        """Who asks: by name where he has proved it, and how he was let in."""
+        proof = self._proof(asked)
+        if proof == "basic" and self.username is not None:
+            return Actor(self.username.decode()[:MAX_NAME_LENGTH], "basic", request_id)
+        return Actor(NOBODY_IN_PARTICULAR, proof or "local", request_id)
 
     def _closed_or_locked(self, asked: Asked) -> Problem:
         if self.username is not None:
@@ -144,6 +148,7 @@ class Access:
 _NOT_THIS_HOST = Problem(
     403, "forbidden", "ENVIRONMENT is local, so only the hosts localhost, 127.0.0.1 and [::1] are served"
 )
+_READ_ONLY = Problem(403, "read_only", "this board is read-only")
 _FOREIGN_CHANGE = Problem(403, "forbidden", "a change must come from the board's own pages or carry a bearer token")
 
 
@@ -209,12 +214,13 @@ class AccessGate:
         asked = Asked(scope["method"], route_path(scope), scope["headers"])
         refusal = self._access.refusal(asked)
         if refusal is None:
-            await self._app({**scope, "board.user": self._access.user(asked)}, receive, send)
+            actor = self._access.actor(asked, request_id(scope))
+            await self._app({**scope, "board.actor": actor}, receive, send)
             return
         await self._errors.answer(scope, refusal)(scope, receive, send)
 
 
-def asker(scope: Scope) -> str:
-    """Who is named as the creator of what a request makes."""
-    user: str | None = scope["board.user"]
-    return user or NOBODY_IN_PARTICULAR
+def actor_of(scope: Scope) -> Actor:
+    """Who sent a request: the creator of what it makes."""
+    actor: Actor = scope["board.actor"]
+    return actor

@@ -12,14 +12,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from board.access import ADMIN_PATH, OPEN_PATHS, Access, AccessGate
-from board.admin import admin_routes
-from board.cron import cron_routes
+from board.api import api_routes
 from board.errors import Errors, Refused
 from board.frame import Frame
 from board.health import health_routes
 from board.pages import page_routes
 from board.paths import EncodedPath, Links
 from board.render import Renderer
+from board.site import Site
 from jobqueue.app import App
 from jobqueue.database import Database
 from jobqueue.errors import JobqueueError, SettingsError
@@ -27,22 +27,29 @@ from jobqueue.inspector import Inspector
 
 
 def create_app(
-    app: App, *, database: Database | None = None, database_ready: Callable[[], Awaitable[None]] | None = None
+    app: App,
+    *,
+    database: Database | None = None,
+    database_ready: Callable[[], Awaitable[None]] | None = None,
+    read_only: bool = False,
 ) -> Starlette:
     """The board and the admin routes of `app`, to be served by itself or mounted under any path.
 
     The caller opens and closes `app` and `database`, which has the cron jobs; without it each request that needs the
     database of the settings opens it for itself, and `/readyz` asks Redis alone. `database_ready` is asked by `/readyz`
     in place of the database: it returns when that answers and raises when it does not.
+    With `read_only`, or BULL_BOARD_READ_ONLY, every change is refused.
     What the access rules close is said once, in the log, by this call.
 
     Raises: SettingsError for half a pair of credentials, or a board path that is taken by another route.
     """
     board_path = _checked_board_path(app.settings.bull_board_path)
-    access = Access.of(app.settings)
+    read_only = read_only or app.settings.bull_board_read_only
+    access = Access.of(app.settings, read_only=read_only)
     access.warn_if_closed()
     renderer, inspector = Renderer(), Inspector(app)
     errors = Errors(board_path, renderer)
+    site = Site(app, inspector, database, renderer, board_path, read_only)
     ready = database_ready or (database.ping if database else None)
     checks = {"redis": inspector.ping} | ({"database": ready} if ready else {})
 
@@ -52,9 +59,8 @@ def create_app(
     starlette = Starlette(
         routes=[
             *health_routes(checks),
-            *admin_routes(app, inspector),
-            *cron_routes(app, inspector, database),
-            *page_routes(board_path, inspector, renderer),
+            *api_routes(site),
+            *page_routes(site),
             Route("/", go_to_board, methods=["GET"]),
         ],
         middleware=[

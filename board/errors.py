@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from board.json import Json
 from board.paths import Links, route_path
 from board.render import Renderer
-from board.serialize import Json
 from jobqueue.errors import (
     CronError,
     CronJobNotFound,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from board.errors import Problem, Refused
-from board.serialize import Json
+from board.json import Json
 
 _log = logging.getLogger("board")
 

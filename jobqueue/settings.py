@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     bull_board_username: str | None = None
     bull_board_password: SecretStr | None = None
     bull_board_path: str = Field("/bullBoard", pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    bull_board_read_only: bool = False
     admin_api_token: SecretStr | None = None
 
     webhook_signing_private_key: SecretStr | None = None

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import typer
 
-from board.serialize import cron_job_json
+from board.api.serialize import cron_job_json
 from jobqueue.app import App
 from jobqueue.cli.console import note, one_line, say, say_json
 from jobqueue.cli.cron_shown import next_run, print_table

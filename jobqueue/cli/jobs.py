@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from board.serialize import job_json
+from board.api.serialize import job_json
 from jobqueue.app import App
 from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from board import create_app
-from board.admin import ROOM_BESIDE_PAYLOAD_BYTES
+from board.api.jobs import ROOM_BESIDE_PAYLOAD_BYTES
 from jobqueue.app import App
 from jobqueue.masking import MASK
 from tests.board.support import REGISTRY, activate, client_of, complete, fail, heartbeat, note, serving

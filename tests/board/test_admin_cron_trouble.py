@@ -9,7 +9,7 @@ from typing import Final
 import httpx
 import pytest
 
-from board.admin import ROOM_BESIDE_PAYLOAD_BYTES
+from board.api.jobs import ROOM_BESIDE_PAYLOAD_BYTES
 from tests.board.cron_support import CRON, NIGHTLY, CronBoard, cron_board, data_of
 from tests.conftest import MakeSettings
 from tests.support.redis_server import RedisServer

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -12,28 +11,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from board.access import ADMIN_PATH, asker
-from board.admin import ROOM_BESIDE_PAYLOAD_BYTES
-from board.body import check_content_type, has_body, read_object
+from board.access import ADMIN_PATH, actor_of
+from board.api.body import check_content_type, has_body, read_object
+from board.api.jobs import ROOM_BESIDE_PAYLOAD_BYTES
+from board.api.serialize import cron_job_json
+from board.json import Json
 from board.paths import segment
 from board.query import clamped
-from board.serialize import Json, cron_job_json
-from jobqueue.app import App
+from board.site import Answer, Site
 from jobqueue.cron import CronFields, CronJob, CronJobs
 from jobqueue.cron.checking import FIELDS
 from jobqueue.cron.masked import masked_payload, unmasked_new
-from jobqueue.database import Database, open_database
-from jobqueue.inspector import MAX_LIMIT, MAX_OFFSET, Inspector
+from jobqueue.inspector import MAX_LIMIT, MAX_OFFSET
 
 PAGE_SIZE: Final = 50
 
 _OURS: Final = {to_camel(name): name for name in FIELDS}
 
 
-def cron_routes(app: App, inspector: Inspector, database: Database | None) -> list[Route]:
-    """The rows are in `database`; without one each request opens that of the app's settings for itself."""
-    cron = _Cron(app, inspector, CronJobs(app, database) if database is not None else None)
-    routes: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
+def cron_routes(site: Site) -> list[Route]:
+    cron = _Cron(site)
+    routes: tuple[tuple[str, str, Answer], ...] = (
         ("GET", "", cron.list_all),
         ("POST", "", cron.create),
         ("GET", "/{cron_job_id}", cron.show),
@@ -46,68 +44,58 @@ def cron_routes(app: App, inspector: Inspector, database: Database | None) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Cron:
-    app: App
-    inspector: Inspector
-    cron_jobs: CronJobs | None
+    site: Site
 
     async def list_all(self, request: Request) -> Response:
         """By name."""
         offset = clamped(request, "offset", 0, least=0, most=MAX_OFFSET)
         limit = clamped(request, "limit", PAGE_SIZE, least=1, most=MAX_LIMIT)
-        async with self._opened() as cron_jobs:
+        async with self.site.cron_jobs() as cron_jobs:
             rows, total = await cron_jobs.page(offset, limit)
             page = [self._shown(cron_jobs, row) for row in rows]
         return Json({"data": page, "total": total})
 
     async def create(self, request: Request) -> Response:
         given = unmasked_new(await self._read(request))
-        async with self._opened() as cron_jobs:
-            row = await cron_jobs.create(created_by=asker(request.scope), source="admin", **given)
+        async with self.site.cron_jobs() as cron_jobs:
+            row = await cron_jobs.create(created_by=actor_of(request.scope).name, source="admin", **given)
             return Json({"data": self._shown(cron_jobs, row)}, 201)
 
     async def show(self, request: Request) -> Response:
-        async with self._opened() as cron_jobs:
+        async with self.site.cron_jobs() as cron_jobs:
             row = await cron_jobs.get(_id(request))
             return Json({"data": self._shown(cron_jobs, row)})
 
     async def change(self, request: Request) -> Response:
         """Changes the fields that are given; where none is, the row is shown as it is."""
         given, cron_job_id = await self._read(request), _id(request)
-        async with self._opened() as cron_jobs:
+        async with self.site.cron_jobs() as cron_jobs:
             row = await cron_jobs.update(cron_job_id, is_masked=True, **given)
             return Json({"data": self._shown(cron_jobs, row)})
 
     async def delete(self, request: Request) -> Response:
         _check_body(request)
-        async with self._opened() as cron_jobs:
+        async with self.site.cron_jobs() as cron_jobs:
             await cron_jobs.delete(_id(request))
         return Response(status_code=204)
 
     async def trigger(self, request: Request) -> Response:
         """202: the job is stored, and a worker runs it in a moment."""
         _check_body(request)
-        async with self._opened() as cron_jobs:
+        async with self.site.cron_jobs() as cron_jobs:
             row = await cron_jobs.get(_id(request))
-            await self.inspector.check_version(self.app.queue_of(row.handler))
-            enqueued = await cron_jobs.trigger(row.id, created_by=asker(request.scope))
+            await self.site.inspector.check_version(self.site.app.queue_of(row.handler))
+            enqueued = await cron_jobs.trigger(row.id, created_by=actor_of(request.scope).name)
         return Json({"data": {"jobId": enqueued.job_id, "handler": enqueued.name}}, 202)
-
-    @asynccontextmanager
-    async def _opened(self) -> AsyncGenerator[CronJobs]:
-        if self.cron_jobs is not None:
-            yield self.cron_jobs
-            return
-        async with open_database(self.app.settings.database_url) as database:
-            yield CronJobs(self.app, database)
 
     async def _read(self, request: Request) -> CronFields:
         """The fields in our words; what they hold is checked when they are saved."""
-        limit_bytes = self.app.settings.jobs_max_payload_bytes + ROOM_BESIDE_PAYLOAD_BYTES
+        limit_bytes = self.site.app.settings.jobs_max_payload_bytes + ROOM_BESIDE_PAYLOAD_BYTES
         body = await read_object(request, limit_bytes, _OURS)
         return cast(CronFields, {_OURS[name]: value for name, value in body.items()})
 
     def _shown(self, cron_jobs: CronJobs, row: CronJob) -> Mapping[str, Any]:
-        return cron_job_json(row, masked_payload(row, self.app.registry), cron_jobs.next_run_ms(row))
+        return cron_job_json(row, masked_payload(row, self.site.app.registry), cron_jobs.next_run_ms(row))
 
 
 def _id(request: Request) -> str:

@@ -1,8 +1,8 @@
-"""Admin: the routes for programs. They take JSON and answer JSON."""
+"""Jobs: the admin routes of jobs and handlers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,11 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from board.access import ADMIN_PATH
-from board.body import check_content_type, has_body, read_object
+from board.api.body import check_content_type, has_body, read_object
+from board.api.options import read_options, refused_option
+from board.api.serialize import enqueued_json, handler_json, job_json
 from board.errors import invalid
-from board.options import read_options, refused_option
+from board.json import Json
 from board.paths import segment
-from board.serialize import Json, enqueued_json, handler_json, job_json
+from board.site import Answer, Site
 from jobqueue.app import App
 from jobqueue.control import NO_REASON
 from jobqueue.errors import InvalidOption, RedisError
@@ -26,9 +28,9 @@ from jobqueue.job import Enqueued
 ROOM_BESIDE_PAYLOAD_BYTES: Final = 16 * 1024
 
 
-def admin_routes(app: App, inspector: Inspector) -> list[Route]:
-    admin = _Admin(app, inspector)
-    routes: tuple[tuple[str, str, Callable[[Request], Any]], ...] = (
+def job_routes(site: Site) -> list[Route]:
+    admin = _Jobs(site.app, site.inspector)
+    routes: tuple[tuple[str, str, Answer], ...] = (
         ("POST", "/job", admin.enqueue),
         ("GET", "/job/{job_id}", admin.show_job),
         ("POST", "/job/{job_id}/retry", admin.retry_job),
@@ -39,7 +41,7 @@ def admin_routes(app: App, inspector: Inspector) -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Admin:
+class _Jobs:
     app: App
     inspector: Inspector
 

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import PydanticUserError, TypeAdapter
-from pydantic_core import to_json
-from starlette.responses import Response
 
 from jobqueue.cron import CronJob
 from jobqueue.handler import Handler
@@ -16,15 +14,6 @@ from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep, Related
 from jobqueue.policy import Limit, Policy, RateLimit
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
-
-
-class Json(Response):
-    """A JSON answer. Numbers that JSON does not have, which a foreign job may hold (1e999), become null."""
-
-    media_type = "application/json"
-
-    def __init__(self, content: object, status_code: int = 200, headers: dict[str, str] | None = None) -> None:
-        super().__init__(to_json(content, inf_nan_mode="null"), status_code, headers)
 
 
 def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> dict[str, Any]:
