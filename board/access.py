@@ -18,7 +18,7 @@ from board.errors import Errors, Problem, request_id
 from board.paths import route_path
 from jobqueue.errors import SettingsError
 from jobqueue.inspector import Actor
-from jobqueue.job import MAX_NAME_LENGTH
+from jobqueue.job import MAX_NAME_LENGTH, is_plain_text
 from jobqueue.settings import Settings
 
 _log = logging.getLogger("board")
@@ -77,6 +77,9 @@ class Access:
             raise SettingsError(missing, "is not set, but its other half is; set both or neither")
         if username is not None and ":" in username:
             raise SettingsError("BULL_BOARD_USERNAME", "must not contain ':', which ends a user name in basic auth")
+        if username is not None and not is_plain_text(username, MAX_NAME_LENGTH):
+            fault = f"must be at most {MAX_NAME_LENGTH} characters, none of them a control character"
+            raise SettingsError("BULL_BOARD_USERNAME", fault)
         name, token = username.encode() if username else None, _secret(settings.admin_api_token)
         return cls(settings.is_local, name, password, token, read_only)
 
@@ -108,7 +111,7 @@ class Access:
         """Who asks: by name where he has proved it, and how he was let in."""
         proof = self._proof(asked)
         if proof == "basic" and self.username is not None:
-            return Actor(self.username.decode()[:MAX_NAME_LENGTH], "basic", request_id)
+            return Actor(self.username.decode(), "basic", request_id)
         return Actor(NOBODY_IN_PARTICULAR, proof or "local", request_id)
 
     def _closed_or_locked(self, asked: Asked) -> Problem:

@@ -12,13 +12,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from board.access import ADMIN_PATH, OPEN_PATHS, Access, AccessGate
-from board.api import api_routes
+from board.api import all_operations
+from board.api.service import METRICS_PATH
 from board.errors import Errors, Refused
 from board.frame import Frame
-from board.health import health_routes
 from board.pages import page_routes
 from board.paths import EncodedPath, Links
+from board.patience import BODY_S, Patience
 from board.render import Renderer
+from board.routing import routes_of
 from board.site import Site
 from jobqueue.app import App
 from jobqueue.database import Database
@@ -53,13 +55,14 @@ def create_app(
     ready = database_ready or (database.ping if database else None)
     checks = {"redis": inspector.ping} | ({"database": ready} if ready else {})
 
+    operations = all_operations(site, checks)
+
     async def go_to_board(request: Request) -> Response:
         return RedirectResponse(Links.of(request.scope, board_path).queues())
 
     starlette = Starlette(
         routes=[
-            *health_routes(checks),
-            *api_routes(site),
+            *routes_of(operation.route for operation in operations),
             *page_routes(site),
             Route("/", go_to_board, methods=["GET"]),
         ],
@@ -67,6 +70,7 @@ def create_app(
             Middleware(EncodedPath),
             Middleware(Frame, errors=errors),
             Middleware(AccessGate, access=access, errors=errors),
+            Middleware(Patience, seconds=BODY_S),
         ],
         exception_handlers={
             HTTPException: errors.handle,
@@ -80,7 +84,7 @@ def create_app(
 
 
 def _checked_board_path(path: str) -> str:
-    taken = {*OPEN_PATHS, ADMIN_PATH, "/api"}
+    taken = {*OPEN_PATHS, ADMIN_PATH, METRICS_PATH, "/api"}
     if path in taken or path.startswith("/api/") or {".", ".."} & set(path.split("/")):
         raise SettingsError("BULL_BOARD_PATH", f"{path!r} is taken or no plain path; use one like /bullBoard")
     return path

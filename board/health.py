@@ -23,16 +23,18 @@ Check = Callable[[], Awaitable[None]]
 
 
 def health_routes(checks: dict[str, Check]) -> list[Route]:
-    """`/healthz`: the loop turns. `/readyz`: each of the checks returns, without an error and in time.
-
-    The name of a check is a field of the answer.
-    """
-    health = _Health(checks)
+    """`/healthz` and `/readyz`, for whoever serves nothing else."""
+    health = Health(checks)
     return [Route("/healthz", health.alive, methods=["GET"]), Route("/readyz", health.ready, methods=["GET"])]
 
 
 @dataclass(frozen=True, slots=True)
-class _Health:
+class Health:
+    """`alive`: the loop turns. `ready`: each of the checks returns, without an error and in time.
+
+    The name of a check is a field of the answer.
+    """
+
     checks: dict[str, Check]
 
     async def alive(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from board.notices import notice_of
 from board.paths import Links
 from board.render import Renderer
 from jobqueue.app import App
@@ -40,14 +41,20 @@ class Site:
     def page(
         self, request: Request, template: str, context: Mapping[str, Any] | None = None, *, status: int = 200
     ) -> HTMLResponse:
-        """A page of the board. Every template knows `links`, `now_ms` and `read_only` beside its context."""
-        context = {"read_only": self.read_only, **(context or {})}
+        """A page of the board. Every template knows `links`, `now_ms`, `read_only` and `notice` beside its context."""
+        context = {"read_only": self.read_only, "notice": notice_of(request), **(context or {})}
         return self.renderer.page(template, self.links(request), context, status=status)
 
     @asynccontextmanager
-    async def cron_jobs(self) -> AsyncGenerator[CronJobs]:
+    async def opened_database(self) -> AsyncGenerator[Database]:
+        """Where the cron jobs are."""
         if self.database is not None:
-            yield CronJobs(self.app, self.database)
+            yield self.database
             return
         async with open_database(self.app.settings.database_url) as database:
+            yield database
+
+    @asynccontextmanager
+    async def cron_jobs(self) -> AsyncGenerator[CronJobs]:
+        async with self.opened_database() as database:
             yield CronJobs(self.app, database)

@@ -43,9 +43,9 @@ class App:
         self.events = Events()
         self.client = self.new_client()
         self._queues: dict[str, Queue] = {}
-        self._streams = EventStreams(self.queue, self.new_client)
-        self._results = Results(self.queue, self._streams)
-        self._subscriptions = Subscriptions(self.queue, self.registry, self._streams)
+        self.streams = EventStreams(self.queue, self.new_client)
+        self._results = Results(self.queue, self.streams)
+        self._subscriptions = Subscriptions(self.queue, self.registry, self.streams)
         self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results)
         self._bulk = BulkEnqueuer(self._enqueuer)
         self.control = Control(self.registry, self.queue, self.queue_names)
@@ -61,7 +61,7 @@ class App:
 
     async def close(self) -> None:
         """Close every connection; twice is fine."""
-        await self._streams.close()
+        await self.streams.close()
         await self.client.close()
 
     def queue(self, name: str | None = None) -> Queue:

@@ -30,6 +30,7 @@ async def clean(
     *,
     limit: int | None = None,
     on_cleaned: OnCleaned | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
     now_ms: int | None = None,
 ) -> int:
     """Remove the jobs of a state that are older than `older_than_ms`, at most `limit` of them; returns how many.
@@ -39,7 +40,7 @@ async def clean(
     whose parent waits until it is retried. A parent that waits for a removed job alone goes with it, as in Node. What a
     removed job held of ours (an order key, a limit, a lane) goes to the next as when any tool removes a job.
     Concurrency: a batch is one step in Redis, so that other calls come in between; a job that changes its place
-    meanwhile may be passed over.
+    meanwhile may be passed over. Before each `goes_on` is asked; where it says no, the rest stays.
     Raises: InvalidOption; QueueVersionError. Source: cleanJobsInSet; Node Queue.clean, which looks no further than
     the first jobs that stay, and removes a failed job's parent with it.
     """
@@ -47,7 +48,7 @@ async def clean(
     await queue.check_version()
     cutoff_ms = max((wall_clock_ms() if now_ms is None else now_ms) - older_than_ms, 0)
     removed = stay = 0
-    while limit is None or removed < limit:
+    while (limit is None or removed < limit) and goes_on():
         most = BATCH if limit is None else min(BATCH, limit - removed)
         looked_at, gone = await _clean_some(queue, state, cutoff_ms, most, stay)
         removed, stay = removed + gone, stay + looked_at - gone

@@ -1,4 +1,4 @@
-"""Control: what may be done to a job from any process: cancel it, retry it, acknowledge its work."""
+"""Control: what may be done to a job from any process: cancel, retry, promote and remove it, acknowledge its work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobqueue.errors import (
     JobNotInState,
     MalformedJob,
 )
-from jobqueue.job import Envelope, Job, JobOptions, Related, is_plain_text
+from jobqueue.job import Envelope, Job, JobOptions, Related, State, is_plain_text
 from jobqueue.options import check_options
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
@@ -45,16 +45,19 @@ class Control:
     queue_named: Callable[[str | None], Queue]
     queue_names: Callable[[], Sequence[str]]
 
-    async def cancel(self, job_id: str, reason: str, queue: str | None = None) -> Cancelling:
+    async def cancel(
+        self, job_id: str, reason: str, queue: str | None = None, *, state: State | None = None
+    ) -> Cancelling:
         """Keep a job from running, or stop it: told at once, its task cancelled after the grace; it ends failed with
-        `Cancelled: reason`, whatever it returned, and is not retried.
+        `Cancelled: reason`, whatever it returned, and is not retried. With a `state` only where it is in it.
 
-        Raises: JobFinished.
+        Raises: JobFinished; JobNotInState where it has left the state.
         """
-        _check_reason(reason)
+        check_reason(reason)
         opened = self.queue_named(queue)
         job = await _stored(opened, job_id)
-        answer = await steering.cancel(opened, job, reason, self._policy(job).keep_failed, self._ties(opened, job))
+        keep = self._policy(job).keep_failed
+        answer = await steering.cancel(opened, job, reason, keep, self._ties(opened, job), state)
         match answer:
             case "cancelled":
                 return "cancelled"
@@ -64,6 +67,8 @@ class Control:
                 raise JobFinished(job_id, "unfinished", answer)
             case "missing":
                 raise JobNotFound(job_id, opened.name)
+            case "elsewhere":
+                raise JobNotInState(job_id, str(state), await opened.state(job_id))
             case _:
                 assert_never(answer)
 
@@ -74,7 +79,7 @@ class Control:
         asked = check_options({"related": related}).related
         if asked is None:
             raise InvalidOption("related", "must name an object, such as ('order', '7')")
-        _check_reason(reason)
+        check_reason(reason)
         names = self.queue_names() if queue is None else (queue,)
         return {name: await self._cancel_all(name, asked, reason) for name in names}
 
@@ -112,8 +117,29 @@ class Control:
         try:
             await steering.retry_by_hand(opened, job, self._ties(opened, job))
         except JobNotInState as error:
-            kind = {"completed": JobFinished, "active": JobActive}.get(error.actual, JobNotInState)
-            raise kind(job_id, "failed", error.actual) from None
+            raise _told_apart(error) from None
+
+    async def promote(self, job_id: str, queue: str | None = None) -> None:
+        """Let a delayed job run now.
+
+        The next job of a job scheduler runs instead of at its slot, and the one after it at its own.
+        Raises: JobFinished; JobActive; JobNotInState where it waits.
+        """
+        opened = self.queue_named(queue)
+        job = await _stored(opened, job_id)
+        try:
+            await steering.promote(opened, job)
+        except JobNotInState as error:
+            raise _told_apart(error) from None
+
+    async def remove(self, job_id: str, queue: str | None = None, *, state: State | None = None) -> None:
+        """Delete a job with all its children; what it held goes to the next. With a `state` only where it is in it.
+
+        Raises: JobActive, also for a parent of one that is; JobNotInState for the next job of a job scheduler.
+        """
+        opened = self.queue_named(queue)
+        job = await _stored(opened, job_id)
+        await steering.remove(opened, job, self._ties(opened, job), state)
 
     async def mark_done(self, job: Job | str, result: Any = None, queue: str | None = None) -> None:
         """The work of a job that is acknowledged by hand is done: it completes with `result`.
@@ -148,6 +174,12 @@ class Control:
         return Policy() if handler is None else handler.policy
 
 
+def _told_apart(error: JobNotInState) -> JobNotInState:
+    """An error of its own for a job that has ended and for one that runs."""
+    kinds = {"completed": JobFinished, "failed": JobFinished, "active": JobActive}
+    return kinds.get(error.actual, JobNotInState)(error.job_id, error.wanted, error.actual)
+
+
 async def _stored(queue: Queue, job_id: str) -> Job:
     """The job, also one that cannot be read: it may be cancelled and retried like any other.
 
@@ -166,6 +198,7 @@ def _is_id(given: object) -> bool:
     return isinstance(given, str) and not _UNSENDABLE.search(given)
 
 
-def _check_reason(reason: object) -> None:
+def check_reason(reason: object) -> None:
+    """Raises: InvalidOption."""
     if not is_plain_text(reason, MAX_REASON) or not reason.strip():
         raise InvalidOption("reason", f"must be one line of 1 to {MAX_REASON} characters, not {reason!r:.100}")

@@ -217,6 +217,12 @@ class JobOptions(Mapping[str, Any]):
         attempts = self._stored.get("attempts")
         return min(max(attempts, 1), MAX_ATTEMPTS) if isinstance(attempts, int) else 1
 
+    @property
+    def delay_ms(self) -> int:
+        """How long after it was enqueued the job was to start; the hash's own delay is gone once it is due."""
+        delay = self._stored.get("delay")
+        return delay if isinstance(delay, int) and delay > 0 else 0
+
     def __repr__(self) -> str:
         return f"JobOptions({self._stored!r})"
 

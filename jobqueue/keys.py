@@ -75,6 +75,16 @@ class QueueKeys:
         """string: as `cancelled`, how its work ended: `done` and the result's JSON, or `requeue`. Ends with the try."""
         return f"{self.base}job:ack:{job_id}"
 
+    def created(self, job_id: str) -> str:
+        """zset: `queue:id` of each job that this one's handler enqueued, the last of them, with its number: that of the
+        last is how many there were. Expires, or ends when so many others have created jobs since.
+        """
+        return f"{self.base}job:created:{job_id}"
+
+    def creators(self) -> str:
+        """zset: the jobs that have a `created`, by the number in the queue of the last that each created. Expires."""
+        return f"{self.base}job:creators:noted"
+
     def lane(self, handler: str, dedupe_key: str) -> str:
         """hash: holder (job id), rank (epoch ms of the claim). Ends with its holder."""
         return f"{self.base}job:lane:{handler}:{dedupe_key}"
@@ -151,9 +161,36 @@ class QueueKeys:
         """string: somebody has just looked for schedulers that lost their next iteration. Expires."""
         return f"{self.base}job:cron:look"
 
+    def audit(self) -> str:
+        """stream: who did what to the queue, and what came of it. Expires."""
+        return f"{self.base}job:audit:log"
+
+    def statistics(self, word: str, slot: int) -> str:
+        """hash: handler -> counts (msgpack) of a minute, ten minutes, an hour or a quarter of a day: `slot` is its
+        number since 1970. The handler "" is the whole queue. Expires.
+        """
+        return f"{self.base}job:stats:{word}-{slot}"
+
+    def statistics_sent(self, started: str) -> str:
+        """string: number of the last batch of figures that one start of a worker has added. Expires."""
+        return f"{self.base}job:stats:sent-{started}"
+
+    def worker(self, started: str) -> str:
+        """string: what one start of a worker tells of itself, as JSON. Expires unless renewed."""
+        return f"{self.base}job:worker:{started}"
+
+    def workers(self) -> str:
+        """set: the starts of workers that have a record, and some that had one. Expires unless renewed."""
+        return f"{self.base}job:workers:alive"
+
     def signals(self) -> str:
         """channel: `superseded`, `cancelled`, `acknowledged` or `careful`, job id and mark, a line each."""
         return f"{self.base}job:signals"
+
+
+def placed(queue: str, job_id: str) -> str:
+    """One text for a job and its queue, whose name has no colon."""
+    return f"{queue}:{job_id}"
 
 
 def _joined(related: Related) -> str:

@@ -21,11 +21,13 @@ from jobqueue.encoding import decode_json
 MASK: Final = "********"
 _NOTHING_IN_IT: Final[tuple[Any, ...]] = (None, {}, [])
 
-_WORDS = (
+SECRET_WORDS: Final = (
     *("password", "passwd", "secret", "token", "apikey"),
     *("authorization", "credential", "privatekey"),
 )
+"""A name that has one of these is a secret's; between the letters may be whatever is neither letter nor digit."""
 _NOT_A_LETTER = re.compile(r"[\W_]+")
+_LETTER_IN_CODE = re.compile(r"\\[bfnrtu]")
 DEEPEST: Final = 250  # more than one JSON text may nest; a text inside a text counts on
 
 _Schema: TypeAlias = Mapping[str, Any]
@@ -34,7 +36,20 @@ _Schema: TypeAlias = Mapping[str, Any]
 def is_secret_name(name: str) -> bool:
     """True where a field of this name holds a secret, in any spelling: apiKey, API_KEY, "api key", X-Api-Key."""
     plain = _NOT_A_LETTER.sub("", unicodedata.normalize("NFKC", name).casefold())
-    return any(word in plain for word in _WORDS)
+    return any(word in plain for word in SECRET_WORDS)
+
+
+def may_have_secret_names(text: str) -> bool:
+    """False where no name in this JSON text is that of a secret, nor in a text inside it: told without decoding it.
+
+    Also True where a letter follows a backslash: it may be another one, or no letter.
+    """
+    return _LETTER_IN_CODE.search(text) is not None or is_secret_name(text)
+
+
+def may_be_json(text: str) -> bool:
+    """True for a text that may be a JSON object, list or text, so that names may be in it."""
+    return text.lstrip()[:1] in ("{", "[", '"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,7 @@ HIDDEN: Final = Masker(hides_all=True)
 def mask(value: Any) -> Any:
     """Any JSON value with the fields masked that are named as secrets.
 
-    Text that is itself a JSON object or list is masked inside; it keeps its spelling where nothing had to be.
+    Text that is itself JSON is masked inside, and so is a text in there; it keeps its spelling where nothing had to be.
     """
     return PLAIN.payload(value)
 
@@ -124,7 +139,7 @@ def _mask(value: Any, places: _Places, depth: int = 0) -> Any:
     branches = _all_branches(places)
     if value is not None and any(branch.schema.get("format") == "password" for branch in branches):
         return MASK
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and may_be_json(value):
         return _mask_text(value, depth)
     if isinstance(value, dict):
         if depth == DEEPEST:
@@ -147,7 +162,9 @@ def _mask_text(text: str, depth: int) -> str:
         value = decode_json(text)
     except ValueError:
         return text
-    masked = _mask(value, (), depth)
+    if isinstance(value, str) and depth == DEEPEST:
+        return MASK
+    masked = _mask(value, (), depth + isinstance(value, str))
     return text if masked == value else json.dumps(masked, ensure_ascii=False)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, assert_never, cast
 from uuid import uuid4
 
 from jobqueue.answers import checked
 from jobqueue.clock import now_ms
 from jobqueue.ending import Endings
-from jobqueue.errors import DuplicateJob, JobNotFound, JobNotInState
-from jobqueue.job import CANCELLED, Job, Keep, Related
+from jobqueue.errors import DuplicateJob, JobActive, JobNotFound, JobNotInState
+from jobqueue.job import CANCELLED, Job, Keep, Related, State
 from jobqueue.packing import pack
 from jobqueue.queue import Queue
-from jobqueue.scripts import around, own
+from jobqueue.scripts import around, own, shipped
 from jobqueue.ties import KEEP_MS, Ties, pack_ties
 from jobqueue.transitions import Claimant, Finish, Mark
 
@@ -21,17 +21,28 @@ DONE: Final = "done "
 """How work ended elsewhere: this and its result's JSON, or the next."""
 REQUEUE: Final = "requeue"
 
-CancelAnswer = Literal["cancelled", "marked", "completed", "failed", "missing"]
-"""What cancelling came to: it never runs; its worker was told; it had ended before; or there is no such job."""
+CancelAnswer = Literal["cancelled", "marked", "completed", "failed", "missing", "elsewhere"]
+"""What cancelling came to: it never runs; its worker was told; it had ended before; there is no such job; it has left
+the state in which it was to be cancelled."""
+
+RemoveAnswer = Literal["removed", "missing", "active", "locked", "scheduled", "elsewhere"]
+"""What removing came to: it is gone; there is no such job; a worker has it; one has it or a child of it; its scheduler
+needs it; it has left the state in which it was to be removed."""
 
 _CANCEL_LOCK_MS: Final = 30_000
+_OK: Final = 0
 _NO_SUCH_JOB: Final = -1
 _GATES_AT_ONCE: Final = 500
 _JOBS_AT_ONCE: Final = 1_000
 
 
-async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) -> CancelAnswer:
-    """Fail a job that has not started, or mark one that is active. Concurrency: atomic. Raises: RedisError."""
+async def cancel(
+    queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties, state: State | None = None
+) -> CancelAnswer:
+    """Fail a job that has not started, or mark one that is active. With a `state` only a job that is in it still.
+
+    Concurrency: atomic. Raises: RedisError.
+    """
     canceller = Claimant(f"cancel:{uuid4().hex}", "", _CANCEL_LOCK_MS)
     fields = {"stc": "0"}
     keys, args = Endings(queue).finishing(
@@ -45,6 +56,7 @@ async def cancel(queue: Queue, job: Job, reason: str, keep: Keep, ties: Ties) ->
         now=now_ms(),
         lockMs=_CANCEL_LOCK_MS,
         reason=reason,
+        state=state or "",
     )
     answer: CancelAnswer = checked(
         await queue.client.run(around("cancelJob", "moveToFinished"), keys, (*args, asked)), job.id
@@ -69,6 +81,45 @@ async def retry_by_hand(queue: Queue, job: Job, ties: Ties) -> None:
         raise JobNotFound(job.id, queue.name)
     if reply < 0:
         raise JobNotInState(job.id, "failed", await queue.state(job.id))
+
+
+async def promote(queue: Queue, job: Job) -> None:
+    """Let a delayed job run now. Concurrency: atomic. Raises: JobNotFound; JobNotInState. Source: promote."""
+    words = ("delayed", "wait", "paused", "meta", "prioritized", "active", "pc", "events", "marker")
+    if await queue.client.run(shipped("promote"), queue.keys.each(words), (queue.keys.base, job.id)) == _OK:
+        return
+    state = await queue.state(job.id)
+    if state == "unknown":
+        raise JobNotFound(job.id, queue.name)
+    raise JobNotInState(job.id, "delayed", state)
+
+
+async def remove(queue: Queue, job: Job, ties: Ties, state: State | None = None) -> None:
+    """Delete a job with its children, and give back what it held. With a `state` only a job that is in it still.
+
+    Children are removed in whatever state they are, as by every tool; what they held goes on at the next repair.
+    Concurrency: atomic. Raises: JobNotFound; JobActive, also for a child that is run; JobNotInState for the next job of
+    a job scheduler, without which that would stop. Source: removeJob; Node Job.remove.
+    """
+    keys = (queue.keys.job(job.id), queue.keys.of("repeat"))
+    asked = pack_ties(ties, base=queue.keys.base, jobId=job.id, now=now_ms(), state=state or "")
+    args = (job.id, "1", queue.keys.base, asked)
+    answer: RemoveAnswer = checked(await queue.client.run(around("removeTied", "removeJob"), keys, args), job.id)
+    match answer:
+        case "removed":
+            return
+        case "missing":
+            raise JobNotFound(job.id, queue.name)
+        case "active":
+            raise JobActive(job.id, "removable: cancel it first", "active")
+        case "locked":
+            raise JobActive(job.id, "removable while it or a child of it is run", "locked")
+        case "scheduled":
+            raise JobNotInState(job.id, "removable by itself: remove or disable its job scheduler", "scheduled")
+        case "elsewhere":
+            raise JobNotInState(job.id, str(state), await queue.state(job.id))
+        case _:
+            assert_never(answer)
 
 
 async def acknowledge(queue: Queue, job_id: str, how: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobqueue.encoding import as_array, as_object, decode_json
-from jobqueue.masking import DEEPEST, MASK, Masker
+from jobqueue.masking import DEEPEST, MASK, Masker, may_be_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _put_back(edited: Any, known: _Known, path: tuple[str, ...], left: list[tupl
 
 
 def _put_back_in_text(edited: str, known: _Known, path: tuple[str, ...], left: list[tuple[str, ...]]) -> str:
-    """A text that is a JSON object or list was masked inside."""
+    """A text that is JSON was masked inside."""
     inner = _json_in(edited) if MASK in edited else None
     if inner is None:
         return edited
@@ -82,8 +82,8 @@ def _put_back_in_text(edited: str, known: _Known, path: tuple[str, ...], left: l
 
 
 def _json_in(text: Any) -> Any:
-    """The JSON object or list that a text holds; None where it holds neither."""
-    if not isinstance(text, str) or text.lstrip()[:1] not in ("{", "["):
+    """The JSON object, list or text that a text holds; None where it holds none of them."""
+    if not isinstance(text, str) or not may_be_json(text):
         return None
     try:
         return decode_json(text)

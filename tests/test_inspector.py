@@ -14,6 +14,7 @@ from jobqueue.job import State
 from jobqueue.masking import MASK
 from tests.board.support import REGISTRY, SyncData, activate, complete, fail, heartbeat, note, sync_data
 from tests.conftest import MakeSettings
+from tests.inspector.support import SOMEBODY
 
 
 @pytest.fixture
@@ -89,7 +90,11 @@ async def test_a_queue_of_bullmq_5_is_listed_as_refused_and_not_touched(app: App
     assert old.name == "old"
     assert old.refused is not None
     assert "BullMQ 5" in old.refused
-    for act in (inspector.jobs("old", "waiting"), inspector.job("old", "1"), inspector.retry("old", "1")):
+    for act in (
+        inspector.jobs("old", "waiting"),
+        inspector.job("old", "1"),
+        inspector.acting_as(SOMEBODY).retry("old", "1"),
+    ):
         with pytest.raises(QueueVersionError):
             await act
 
@@ -203,7 +208,7 @@ async def test_a_key_that_is_no_job_is_not_found(app: App, inspector: Inspector,
     with pytest.raises(JobNotFound):
         await inspector.job("jobs", job_id)
     with pytest.raises(JobNotFound):
-        await inspector.retry("jobs", job_id)
+        await inspector.acting_as(SOMEBODY).retry("jobs", job_id)
 
 
 async def test_malformed_jobs_are_listed_with_their_raw_fields_beside_the_others(
@@ -235,7 +240,7 @@ async def test_malformed_jobs_are_listed_with_their_raw_fields_beside_the_others
 async def test_a_failed_job_goes_back_to_waiting_with_its_attempts_reset(app: App, inspector: Inspector) -> None:
     enqueued = await app.enqueue_job(heartbeat)
     await fail(app, enqueued, "no", "stack")
-    await inspector.retry("jobs", enqueued.job_id)
+    await inspector.acting_as(SOMEBODY).retry("jobs", enqueued.job_id)
     view = await inspector.job("jobs", enqueued.job_id)
     assert view.job is not None
     assert (view.state, view.job.attempts_made) == ("waiting", 0)
@@ -248,7 +253,7 @@ async def test_a_prioritized_job_that_failed_goes_back_to_its_rank(app: App, ins
     enqueued = await app.enqueue_job(heartbeat, priority=3)
     await app.client.call("ZREM", app.queue().keys.of("prioritized"), enqueued.job_id)
     await fail(app, enqueued, "no")
-    await inspector.retry("jobs", enqueued.job_id)
+    await inspector.acting_as(SOMEBODY).retry("jobs", enqueued.job_id)
     assert (await inspector.job("jobs", enqueued.job_id)).state == "prioritized"
 
 
@@ -258,7 +263,7 @@ async def test_a_job_that_has_not_failed_is_refused_by_its_state(app: App, inspe
     await activate(app, running)
     for enqueued, state in ((done, "completed"), (running, "active"), (waiting, "waiting")):
         with pytest.raises(JobNotInState) as caught:
-            await inspector.retry("jobs", enqueued.job_id)
+            await inspector.acting_as(SOMEBODY).retry("jobs", enqueued.job_id)
         assert caught.value.actual == state
         assert (await inspector.job("jobs", enqueued.job_id)).state == state
 
@@ -266,7 +271,7 @@ async def test_a_job_that_has_not_failed_is_refused_by_its_state(app: App, inspe
 async def test_of_two_retries_at_once_one_is_refused(app: App, inspector: Inspector) -> None:
     enqueued = await app.enqueue_job(heartbeat)
     await fail(app, enqueued, "no")
-    both = [inspector.retry("jobs", enqueued.job_id) for _ in range(2)]
+    both = [inspector.acting_as(SOMEBODY).retry("jobs", enqueued.job_id) for _ in range(2)]
     answers = await asyncio.gather(*both, return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["JobNotInState", "NoneType"]
     assert (await inspector.jobs("jobs", "waiting")).total == 1

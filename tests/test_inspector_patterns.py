@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from jobqueue import App, Enqueued, InvalidOption, JobContext, JobFinished, JobNotFound, Registry, limit, make_job
 from jobqueue.clock import now_ms
 from jobqueue.flows import flow
-from jobqueue.inspector import MAX_LOOKED_AT, Inspector, Turn
+from jobqueue.inspector import MAX_LOOKED_AT, Inspector, JobFilter, Turn
 from tests.board.support import activate, complete, fail
 from tests.conftest import MakeSettings
+from tests.inspector.support import SOMEBODY
 
 
 def itself(payload: str) -> str:
@@ -60,8 +61,8 @@ async def test_cancelled_jobs_are_listed_apart_from_failed_ones(app: App, inspec
     failed, cancelled = await three_failed_and_two_cancelled(app)
 
     all_of_them = await inspector.jobs("jobs", "failed")
-    only_cancelled = await inspector.jobs("jobs", "failed", cancelled=True)
-    only_failed = await inspector.jobs("jobs", "failed", cancelled=False)
+    only_cancelled = await inspector.jobs("jobs", "failed", wanted=JobFilter(cancelled=True))
+    only_failed = await inspector.jobs("jobs", "failed", wanted=JobFilter(cancelled=False))
 
     assert all_of_them.total == 5
     assert {view.id for view in only_cancelled.jobs} == {job.job_id for job in cancelled}
@@ -74,8 +75,8 @@ async def test_cancelled_jobs_are_listed_apart_from_failed_ones(app: App, inspec
 
 async def test_a_filtered_list_has_pages(app: App, inspector: Inspector) -> None:
     failed, _ = await three_failed_and_two_cancelled(app)
-    second = await inspector.jobs("jobs", "failed", 1, 1, cancelled=False)
-    beyond = await inspector.jobs("jobs", "failed", 3, 1, cancelled=False)
+    second = await inspector.jobs("jobs", "failed", 1, 1, wanted=JobFilter(cancelled=False))
+    beyond = await inspector.jobs("jobs", "failed", 3, 1, wanted=JobFilter(cancelled=False))
     assert ([view.id for view in second.jobs], second.total) == ([failed[1].job_id], 3)
     assert (beyond.jobs, beyond.total) == ((), 3)
 
@@ -85,7 +86,7 @@ async def test_a_filter_looks_at_the_latest_failed_jobs_and_says_where_it_stoppe
     app: App, inspector: Inspector, redis: Redis, prefix: str, count: int, total: int | None
 ) -> None:
     await redis.zadd(f"{prefix}:jobs:failed", {f"old-{number}": number for number in range(count)})
-    found = await inspector.jobs("jobs", "failed", MAX_LOOKED_AT - 1, 10, cancelled=False)
+    found = await inspector.jobs("jobs", "failed", MAX_LOOKED_AT - 1, 10, wanted=JobFilter(cancelled=False))
     assert [view.id for view in found.jobs] == [f"old-{count - MAX_LOOKED_AT}"]
     assert (found.total, found.complete) == (total, total is not None)
 
@@ -94,13 +95,13 @@ async def test_a_filter_passes_over_what_is_no_job(app: App, inspector: Inspecto
     await three_failed_and_two_cancelled(app)
     await redis.zadd(f"{prefix}:jobs:failed", {"text": 5, "gone": 6})
     await redis.set(f"{prefix}:jobs:text", "Cancelled: no")
-    assert (await inspector.jobs("jobs", "failed", cancelled=True)).total == 2
-    assert (await inspector.jobs("jobs", "failed", cancelled=False)).total == 5
+    assert (await inspector.jobs("jobs", "failed", wanted=JobFilter(cancelled=True))).total == 2
+    assert (await inspector.jobs("jobs", "failed", wanted=JobFilter(cancelled=False))).total == 5
 
 
 async def test_a_job_that_is_not_failed_cannot_be_asked_for_as_cancelled(inspector: Inspector) -> None:
     with pytest.raises(InvalidOption, match="cancelled"):
-        await inspector.jobs("jobs", "completed", cancelled=True)
+        await inspector.jobs("jobs", "completed", wanted=JobFilter(cancelled=True))
 
 
 async def test_a_job_that_is_to_be_tried_again_is_not_cancelled_whatever_its_error_says(
@@ -117,12 +118,12 @@ async def test_a_job_that_is_to_be_tried_again_is_not_cancelled_whatever_its_err
 async def test_a_job_that_has_not_started_is_cancelled_and_can_be_retried(app: App, inspector: Inspector) -> None:
     job = await app.enqueue_job(step)
 
-    assert await inspector.cancel("jobs", job.job_id, "not wanted") == "cancelled"
+    assert await inspector.acting_as(SOMEBODY).cancel("jobs", job.job_id, "not wanted") == "cancelled"
 
     view = await inspector.job("jobs", job.job_id)
     assert view.job is not None
     assert (view.state, view.cancelled, view.job.failed_reason) == ("failed", True, "Cancelled: not wanted")
-    await inspector.retry("jobs", job.job_id)
+    await inspector.acting_as(SOMEBODY).retry("jobs", job.job_id)
     view = await inspector.job("jobs", job.job_id)
     assert (view.state, view.cancelled) == ("waiting", False)
 
@@ -130,7 +131,7 @@ async def test_a_job_that_has_not_started_is_cancelled_and_can_be_retried(app: A
 async def test_the_worker_of_an_active_job_is_told(app: App, inspector: Inspector) -> None:
     job = await app.enqueue_job(step)
     await activate(app, job)
-    assert await inspector.cancel("jobs", job.job_id) == "cancelling"
+    assert await inspector.acting_as(SOMEBODY).cancel("jobs", job.job_id) == "cancelling"
     assert (await inspector.job("jobs", job.job_id)).state == "active"
 
 
@@ -138,9 +139,9 @@ async def test_a_job_that_has_ended_or_is_not_there_cannot_be_cancelled(app: App
     job = await app.enqueue_job(step)
     await complete(app, job, "1")
     with pytest.raises(JobFinished):
-        await inspector.cancel("jobs", job.job_id)
+        await inspector.acting_as(SOMEBODY).cancel("jobs", job.job_id)
     with pytest.raises(JobNotFound):
-        await inspector.cancel("jobs", "nope")
+        await inspector.acting_as(SOMEBODY).cancel("jobs", "nope")
 
 
 # Parked

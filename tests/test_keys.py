@@ -12,12 +12,18 @@ KEYS = QueueKeys("bull", "jobs")
 
 OURS: list[Callable[[QueueKeys], str]] = [
     lambda keys: keys.superseded("7"),
+    lambda keys: keys.created("7"),
+    QueueKeys.creators,
     lambda keys: keys.lane("sync", "r1"),
     lambda keys: keys.singleton_lock("sync"),
     lambda keys: keys.singleton_fence("sync"),
     lambda keys: keys.overlap("row"),
     lambda keys: keys.slots("row"),
     QueueKeys.cron_history,
+    lambda keys: keys.statistics("minute", 7),
+    lambda keys: keys.statistics_sent("w1"),
+    lambda keys: keys.worker("w1"),
+    QueueKeys.workers,
 ]
 NODES: list[Callable[[QueueKeys], str]] = [
     lambda keys: keys.of("wait"),
@@ -39,7 +45,10 @@ def test_our_keys_have_three_parts_so_that_nodes_cleanup_passes_them_over(key: C
     """Node's removeOrphanedJobs takes `word` and `word:lock` for a job and its lock, and deletes them."""
     _, kind, identity = key(KEYS).removeprefix("bull:jobs:").split(":", 2)
 
-    assert kind in {"superseded", "lane", "lock", "fence", "overlap", "order", "cron"}
+    assert kind in {
+        *("superseded", "created", "creators", "lane", "lock", "fence", "overlap", "order", "cron"),
+        *("stats", "worker", "workers"),
+    }
     assert identity
 
 

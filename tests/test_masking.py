@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, SecretStr, TypeAdapter
 
-from jobqueue.masking import MASK, is_secret_name, mask, masker_of
+from jobqueue.masking import MASK, is_secret_name, mask, masker_of, may_have_secret_names
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,43 @@ def test_json_inside_a_text_is_masked_and_otherwise_keeps_its_spelling() -> None
     assert "s3cr3t" not in masked["message"]
     assert masked["plain"] == '{ "a":1 }'
     assert masked["half"] == '{"a"'
+
+
+def test_json_inside_a_text_inside_a_text_is_masked_at_any_depth() -> None:
+    for depth in range(1, 8):
+        text = json.dumps({"password": "s3cr3t"})
+        for _ in range(depth):
+            text = json.dumps(text)
+        assert "s3cr3t" not in json.dumps(mask({"body": text}))
+        assert "s3cr3t" not in masker_of(None).raw(text)
+    for plain in ('"', '"a" and "b"', '"quoted"', '"{\\"name\\": 1}"'):
+        assert mask({"body": plain}) == {"body": plain}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"pass_word": 1},
+        {"to-ken": 1},
+        {"\\token": 1},
+        {"pass\nword": 1},
+        {"pass\n\u0303word": 1},
+        {"Ｐassword": 1},
+        {"paßword": 1},
+        {"to\u2028ken": 1},
+        {"a": [{"api key": 1}]},
+        {"text": '{"api\\tkey": 1}'},
+        {"text": json.dumps('{"pass\\\\word": 1}')},
+    ],
+)
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_whatever_is_masked_by_name_may_have_secret_names_by_its_text(value: object, is_ascii: bool) -> None:
+    assert mask(value) != value
+    assert may_have_secret_names(json.dumps(value, ensure_ascii=is_ascii))
+
+
+def test_a_text_without_secret_names_is_told_without_decoding_it() -> None:
+    assert not may_have_secret_names('{"name": "Grüße", "key": "pass the word"}')
 
 
 def test_a_text_that_nests_without_end_is_masked_instead_of_overflowing_the_stack() -> None:

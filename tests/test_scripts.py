@@ -30,6 +30,8 @@ AROUND = [
     ("putScheduler", "addJobScheduler", "removeJobScheduler", "removeJob"),
     ("dropScheduler", "removeJobScheduler", "removeJob"),
     ("cleanSome", "cleanJobsInSet"),
+    ("drainSome", "drain"),
+    ("removeTied", "removeJob"),
 ]
 SHIPPED = [
     *("addStandardJob", "addDelayedJob", "addPrioritizedJob", "moveToActive", "moveToFinished", "moveToDelayed"),

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import Any, Final, TypeVar
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
+from board.api.bodies import Body
+from board.api.faults import field_errors_of
 from board.errors import Problem, Refused, invalid
 
+SMALL_BYTES: Final = 16 * 1024
+_IDENTITY: Final = ("", "identity")
 
-async def read_object(request: Request, limit_bytes: int, fields: Collection[str]) -> Mapping[str, Any]:
-    """The body's object, which has no other fields than these.
+_B = TypeVar("_B", bound=Body)
 
-    Raises: Refused as `read_json`, and with 400 where it is no object or has a field that is not known.
-    """
+
+async def read_body(request: Request, model: type[_B], limit_bytes: int = SMALL_BYTES) -> _B:
+    """The body as the model has it. Raises: Refused as `read_json`, and with 400 where the model refuses it."""
     body = await read_json(request, limit_bytes)
     if not isinstance(body, dict):
-        raise Refused(Problem(400, "invalid", f"the body must be an object with {', '.join(fields)}"))
-    given = cast(dict[str, Any], body)
-    unknown = {name: f"is not known; known are {', '.join(fields)}" for name in given if name not in fields}
-    if unknown:
-        raise invalid(unknown)
-    return given
+        names = ", ".join(field.alias or name for name, field in model.model_fields.items())
+        raise Refused(Problem(400, "invalid", f"the body must be an object with {names}"))
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise invalid(field_errors_of(error)) from error
+
+
+async def read_body_if_any(request: Request, model: type[_B]) -> _B:
+    """As `read_body`; without a body what the model has where nothing is said."""
+    return await read_body(request, model) if _has_body(request) else model()
 
 
 async def read_json(request: Request, limit_bytes: int) -> Any:
@@ -31,7 +40,7 @@ async def read_json(request: Request, limit_bytes: int) -> Any:
 
     Raises: Refused with 400 where it is no JSON, with 413 where it is too large: then the rest is not read.
     """
-    check_content_type(request)
+    _check_headers(request)
     body = await _read_body(request, limit_bytes)
     try:
         return from_json(body, allow_inf_nan=False)
@@ -39,14 +48,32 @@ async def read_json(request: Request, limit_bytes: int) -> Any:
         raise Refused(Problem(400, "invalid", f"the body is not JSON: {error}")) from error
 
 
-def check_content_type(request: Request) -> None:
+def check_no_form(request: Request) -> None:
+    """Of a change that takes no body: what is sent all the same is passed over, but for what any page could send."""
+    if _has_body(request):
+        _check_headers(request)
+
+
+def _check_headers(request: Request) -> None:
     """A form or a text can be sent by any page of the web; JSON cannot."""
     given = request.headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() != "application/json":
+    media_type, _, parameters = given.partition(";")
+    if media_type.strip().lower() != "application/json":
         raise Refused(Problem(400, "invalid", f"content-type must be application/json, not {given!r:.100}"))
+    charset = _charset(parameters)
+    if charset not in ("", "utf-8", "utf8"):
+        raise Refused(Problem(400, "invalid", f"JSON must be in UTF-8, not {charset!r:.100}"))
+    encoding = request.headers.get("content-encoding", "")
+    if encoding.strip().lower() not in _IDENTITY:
+        raise Refused(Problem(400, "invalid", f"the body must not be encoded, as by {encoding!r:.100}"))
 
 
-def has_body(request: Request) -> bool:
+def _charset(parameters: str) -> str:
+    pairs = (parameter.partition("=") for parameter in parameters.lower().split(";"))
+    return next((value.strip().strip('"') for name, _, value in pairs if name.strip() == "charset"), "")
+
+
+def _has_body(request: Request) -> bool:
     return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 

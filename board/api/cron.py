@@ -2,44 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from board.access import ADMIN_PATH, actor_of
-from board.api.body import check_content_type, has_body, read_object
-from board.api.jobs import ROOM_BESIDE_PAYLOAD_BYTES
+from board.access import ADMIN_PATH
+from board.api import bodies, questions
+from board.api.answers import CronJobPage, CronJobShown, Data, TriggeredShown
+from board.api.body import SMALL_BYTES, check_no_form, read_body
+from board.api.operations import Operation
+from board.api.questions import read_query
 from board.api.serialize import cron_job_json
+from board.cron_acts import cron_acts_of
 from board.json import Json
 from board.paths import segment
-from board.query import clamped
-from board.site import Answer, Site
+from board.site import Site
 from jobqueue.cron import CronFields, CronJob, CronJobs
-from jobqueue.cron.checking import FIELDS
-from jobqueue.cron.masked import masked_payload, unmasked_new
-from jobqueue.inspector import MAX_LIMIT, MAX_OFFSET
+from jobqueue.cron.masked import masked_payload
+from jobqueue.errors import UnreadableCronJob
 
-PAGE_SIZE: Final = 50
+_PATH: Final = f"{ADMIN_PATH}/cronJob"
+_ONE: Final = f"{_PATH}/{{id}}"
+_CRON_JOB: Final = Data[CronJobShown]
 
-_OURS: Final = {to_camel(name): name for name in FIELDS}
 
-
-def cron_routes(site: Site) -> list[Route]:
+def cron_operations(site: Site) -> tuple[Operation, ...]:
     cron = _Cron(site)
-    routes: tuple[tuple[str, str, Answer], ...] = (
-        ("GET", "", cron.list_all),
-        ("POST", "", cron.create),
-        ("GET", "/{cron_job_id}", cron.show),
-        ("PATCH", "/{cron_job_id}", cron.change),
-        ("DELETE", "/{cron_job_id}", cron.delete),
-        ("POST", "/{cron_job_id}/trigger", cron.trigger),
+    return (
+        Operation(
+            method="GET",
+            path=_PATH,
+            summary="List the cron jobs, by name",
+            answer=cron.list_all,
+            query=questions.Paged,
+            answers={200: CronJobPage},
+        ),
+        Operation(
+            method="POST",
+            path=_PATH,
+            summary="Create a cron job",
+            answer=cron.create,
+            body=bodies.NewCronJob,
+            needs_body=True,
+            answers={201: _CRON_JOB},
+            names={"id": "/data/id"},
+            problems=(409,),
+        ),
+        Operation(
+            method="GET",
+            path=_ONE,
+            summary="Show a cron job",
+            answer=cron.show,
+            answers={200: _CRON_JOB},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="PATCH",
+            path=_ONE,
+            summary="Change fields of a cron job",
+            answer=cron.change,
+            body=bodies.CronJobChanges,
+            needs_body=True,
+            answers={200: _CRON_JOB},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="DELETE",
+            path=_ONE,
+            summary="Delete a cron job, its scheduler and the job of its next slot",
+            answer=cron.delete,
+            answers={204: None},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="POST",
+            path=f"{_ONE}/trigger",
+            summary="Run a cron job now, enabled or not",
+            answer=cron.trigger,
+            answers={202: Data[TriggeredShown]},
+            problems=(404, 409),
+        ),
     )
-    return [Route(f"{ADMIN_PATH}/cronJob{path}", answer, methods=[method]) for method, path, answer in routes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,60 +93,56 @@ class _Cron:
 
     async def list_all(self, request: Request) -> Response:
         """By name."""
-        offset = clamped(request, "offset", 0, least=0, most=MAX_OFFSET)
-        limit = clamped(request, "limit", PAGE_SIZE, least=1, most=MAX_LIMIT)
+        asked = read_query(request, questions.Paged)
         async with self.site.cron_jobs() as cron_jobs:
-            rows, total = await cron_jobs.page(offset, limit)
-            page = [self._shown(cron_jobs, row) for row in rows]
+            rows, total = await cron_jobs.page(asked.offset, asked.limit)
+            page = [self._json(cron_jobs, row) for row in rows]
         return Json({"data": page, "total": total})
 
     async def create(self, request: Request) -> Response:
-        given = unmasked_new(await self._read(request))
-        async with self.site.cron_jobs() as cron_jobs:
-            row = await cron_jobs.create(created_by=actor_of(request.scope).name, source="admin", **given)
-            return Json({"data": self._shown(cron_jobs, row)}, 201)
+        row = await cron_acts_of(self.site, request).create(await self._read(request, bodies.NewCronJob))
+        return Json({"data": await self._shown(row)}, 201)
 
     async def show(self, request: Request) -> Response:
-        async with self.site.cron_jobs() as cron_jobs:
-            row = await cron_jobs.get(_id(request))
-            return Json({"data": self._shown(cron_jobs, row)})
+        return Json({"data": await self._shown(await self._row(request))})
 
     async def change(self, request: Request) -> Response:
         """Changes the fields that are given; where none is, the row is shown as it is."""
-        given, cron_job_id = await self._read(request), _id(request)
-        async with self.site.cron_jobs() as cron_jobs:
-            row = await cron_jobs.update(cron_job_id, is_masked=True, **given)
-            return Json({"data": self._shown(cron_jobs, row)})
+        given = await self._read(request, bodies.CronJobChanges)
+        row = await cron_acts_of(self.site, request).change(await self._row(request), given)
+        return Json({"data": await self._shown(row)})
 
     async def delete(self, request: Request) -> Response:
-        _check_body(request)
-        async with self.site.cron_jobs() as cron_jobs:
-            await cron_jobs.delete(_id(request))
+        check_no_form(request)
+        try:
+            row = await self._row(request)
+        except UnreadableCronJob:
+            row = None
+        await cron_acts_of(self.site, request).delete(_id(request), row)
         return Response(status_code=204)
 
     async def trigger(self, request: Request) -> Response:
         """202: the job is stored, and a worker runs it in a moment."""
-        _check_body(request)
-        async with self.site.cron_jobs() as cron_jobs:
-            row = await cron_jobs.get(_id(request))
-            await self.site.inspector.check_version(self.site.app.queue_of(row.handler))
-            enqueued = await cron_jobs.trigger(row.id, created_by=actor_of(request.scope).name)
+        check_no_form(request)
+        enqueued = await cron_acts_of(self.site, request).trigger(await self._row(request))
         return Json({"data": {"jobId": enqueued.job_id, "handler": enqueued.name}}, 202)
 
-    async def _read(self, request: Request) -> CronFields:
-        """The fields in our words; what they hold is checked when they are saved."""
-        limit_bytes = self.site.app.settings.jobs_max_payload_bytes + ROOM_BESIDE_PAYLOAD_BYTES
-        body = await read_object(request, limit_bytes, _OURS)
-        return cast(CronFields, {_OURS[name]: value for name, value in body.items()})
+    async def _row(self, request: Request) -> CronJob:
+        async with self.site.cron_jobs() as cron_jobs:
+            return await cron_jobs.get(_id(request))
 
-    def _shown(self, cron_jobs: CronJobs, row: CronJob) -> Mapping[str, Any]:
+    async def _read(self, request: Request, model: type[bodies.NewCronJob]) -> CronFields:
+        """The fields in our words; what they hold is checked when they are saved."""
+        limit_bytes = self.site.app.settings.jobs_max_payload_bytes + SMALL_BYTES
+        return cast(CronFields, (await read_body(request, model, limit_bytes)).given())
+
+    async def _shown(self, row: CronJob) -> CronJobShown:
+        async with self.site.cron_jobs() as cron_jobs:
+            return self._json(cron_jobs, row)
+
+    def _json(self, cron_jobs: CronJobs, row: CronJob) -> CronJobShown:
         return cron_job_json(row, masked_payload(row, self.site.app.registry), cron_jobs.next_run_ms(row))
 
 
 def _id(request: Request) -> str:
-    return segment(request, "cron_job_id")
-
-
-def _check_body(request: Request) -> None:
-    if has_body(request):
-        check_content_type(request)
+    return segment(request, "id")

@@ -1,101 +1,178 @@
-"""Jobs: the admin routes of jobs and handlers."""
+"""Jobs: the admin routes of jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from board.access import ADMIN_PATH
-from board.api.body import check_content_type, has_body, read_object
+from board.access import ADMIN_PATH, actor_of
+from board.api import bodies, questions
+from board.api.answers import CancellingShown, Data, EnqueuedShown, JobPage, JobShown, UnreadableJob
+from board.api.body import SMALL_BYTES, check_no_form, read_body, read_body_if_any
+from board.api.operations import Operation
 from board.api.options import read_options, refused_option
-from board.api.serialize import enqueued_json, handler_json, job_json
-from board.errors import invalid
+from board.api.questions import read_query
+from board.api.serialize import enqueued_json, job_json, job_page_json
 from board.json import Json
 from board.paths import segment
-from board.site import Answer, Site
-from jobqueue.app import App
+from board.site import Site
 from jobqueue.control import NO_REASON
 from jobqueue.errors import InvalidOption, RedisError
-from jobqueue.handler import Handler
-from jobqueue.inspector import Inspector
+from jobqueue.inspector import Operator
 from jobqueue.job import Enqueued
 
-ROOM_BESIDE_PAYLOAD_BYTES: Final = 16 * 1024
+ROOM_BESIDE_PAYLOAD_BYTES: Final = SMALL_BYTES
 
 
-def job_routes(site: Site) -> list[Route]:
-    admin = _Jobs(site.app, site.inspector)
-    routes: tuple[tuple[str, str, Answer], ...] = (
-        ("POST", "/job", admin.enqueue),
-        ("GET", "/job/{job_id}", admin.show_job),
-        ("POST", "/job/{job_id}/retry", admin.retry_job),
-        ("POST", "/job/{job_id}/cancel", admin.cancel_job),
-        ("GET", "/handler", admin.list_handlers),
+_PATH: Final = f"{ADMIN_PATH}/job"
+_ONE: Final = f"{_PATH}/{{jobId}}"
+_JOB: Final = Data[JobShown | UnreadableJob]
+
+
+def job_operations(site: Site) -> tuple[Operation, ...]:
+    jobs = _Jobs(site)
+    return (
+        Operation(
+            method="POST",
+            path=_PATH,
+            summary="Enqueue a job",
+            about="200 where a job of that `jobId` existed already: nothing was stored.",
+            answer=jobs.enqueue,
+            body=bodies.Enqueue,
+            needs_body=True,
+            answers={201: Data[EnqueuedShown], 200: Data[EnqueuedShown]},
+            names={"jobId": "/data/jobId", "queue": "/data/queue"},
+            problems=(409,),
+        ),
+        Operation(
+            method="GET",
+            path=_PATH,
+            summary="List jobs, newest first",
+            about="A filter looks at so many jobs and no more; where it stopped `complete` is false and `total` null.",
+            answer=jobs.list_some,
+            query=questions.Jobs,
+            answers={200: JobPage},
+            problems=(400, 404, 409),
+        ),
+        Operation(
+            method="GET",
+            path=_ONE,
+            summary="Show a job with its log",
+            answer=jobs.show,
+            query=questions.OfQueue,
+            answers={200: _JOB},
+            problems=(400, 404, 409),
+        ),
+        Operation(
+            method="DELETE",
+            path=_ONE,
+            summary="Remove a job",
+            answer=jobs.remove,
+            query=questions.OfQueue,
+            answers={204: None},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="POST",
+            path=f"{_ONE}/retry",
+            summary="Retry a failed job, its attempts counted from the start",
+            answer=jobs.retry,
+            query=questions.OfQueue,
+            answers={200: _JOB},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="POST",
+            path=f"{_ONE}/promote",
+            summary="Let a delayed job run now",
+            answer=jobs.promote,
+            query=questions.OfQueue,
+            answers={200: _JOB},
+            problems=(404, 409),
+        ),
+        Operation(
+            method="POST",
+            path=f"{_ONE}/cancel",
+            summary="Cancel a job that has not ended; its worker ends an active one a moment later",
+            answer=jobs.cancel,
+            query=questions.OfQueue,
+            body=bodies.Reason,
+            answers={202: Data[CancellingShown]},
+            problems=(404, 409),
+        ),
     )
-    return [Route(ADMIN_PATH + path, answer, methods=[method]) for method, path, answer in routes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Jobs:
-    app: App
-    inspector: Inspector
+    site: Site
 
     async def enqueue(self, request: Request) -> Response:
-        limit_bytes = self.app.settings.jobs_max_payload_bytes + ROOM_BESIDE_PAYLOAD_BYTES
-        body = await read_object(request, limit_bytes, ("handler", "payload", "options"))
-        handler, payload = self._handler(body), body.get("payload")
-        options = read_options(body.get("options"))
-        queue = options.get("queue") or handler.policy.queue or self.app.settings.jobs_queue
+        limit_bytes = self.site.app.settings.jobs_max_payload_bytes + ROOM_BESIDE_PAYLOAD_BYTES
+        body = await read_body(request, bodies.Enqueue, limit_bytes)
+        options = read_options(body.options)
         try:
-            await self.inspector.check_version(queue)
-            enqueued = await self.app.enqueue_job(handler.name, payload, **options)
+            enqueued = await self._operator(request).enqueue(body.handler, body.payload, options)
         except InvalidOption as error:
             raise refused_option(error) from error
         shown = enqueued_json(enqueued, await self._enqueued_at_ms(enqueued))
         return Json({"data": shown}, 201 if enqueued.created else 200)
 
-    async def show_job(self, request: Request) -> Response:
-        view = await self.inspector.job(self._queue(request), segment(request, "job_id"))
-        return Json({"data": job_json(view)})
+    async def list_some(self, request: Request) -> Response:
+        asked = read_query(request, questions.Jobs)
+        found = await self.site.inspector.jobs(
+            self._queue(request),
+            asked.state,
+            asked.offset,
+            asked.limit,
+            wanted=asked.wanted(),
+            scan_from=asked.scan_from,
+        )
+        return Json(job_page_json(found))
 
-    async def retry_job(self, request: Request) -> Response:
-        if has_body(request):
-            check_content_type(request)
-        queue, job_id = self._queue(request), segment(request, "job_id")
-        await self.inspector.retry(queue, job_id)
-        return Json({"data": job_json(await self.inspector.job(queue, job_id))})
+    async def show(self, request: Request) -> Response:
+        return await self._shown(self._queue(request), segment(request, "jobId"))
 
-    async def cancel_job(self, request: Request) -> Response:
+    async def remove(self, request: Request) -> Response:
+        check_no_form(request)
+        await self._operator(request).remove(self._queue(request), segment(request, "jobId"))
+        return Response(status_code=204)
+
+    async def retry(self, request: Request) -> Response:
+        check_no_form(request)
+        queue, job_id = self._queue(request), segment(request, "jobId")
+        await self._operator(request).retry(queue, job_id)
+        return await self._shown(queue, job_id)
+
+    async def promote(self, request: Request) -> Response:
+        check_no_form(request)
+        queue, job_id = self._queue(request), segment(request, "jobId")
+        await self._operator(request).promote(queue, job_id)
+        return await self._shown(queue, job_id)
+
+    async def cancel(self, request: Request) -> Response:
         """202, for the worker of an active job ends it a moment later."""
-        body: Mapping[str, Any] = {}
-        if has_body(request):
-            body = await read_object(request, ROOM_BESIDE_PAYLOAD_BYTES, ("reason",))
-        reason = body.get("reason")
-        queue, job_id = self._queue(request), segment(request, "job_id")
-        state = await self.inspector.cancel(queue, job_id, NO_REASON if reason is None else reason)
+        body = await read_body_if_any(request, bodies.Reason)
+        queue, job_id = self._queue(request), segment(request, "jobId")
+        reason = NO_REASON if body.reason is None else body.reason
+        state = await self._operator(request).cancel(queue, job_id, reason)
         return Json({"data": {"jobId": job_id, "state": state}}, 202)
 
-    async def list_handlers(self, request: Request) -> Response:
-        default_queue = self.app.settings.jobs_queue
-        return Json({"data": [handler_json(handler, default_queue) for handler in self.app.registry]})
+    async def _shown(self, queue: str, job_id: str) -> Response:
+        return Json({"data": job_json(await self.site.inspector.job(queue, job_id))})
+
+    def _operator(self, request: Request) -> Operator:
+        return self.site.inspector.acting_as(actor_of(request.scope))
 
     def _queue(self, request: Request) -> str:
-        return request.query_params.get("queue") or self.app.settings.jobs_queue
-
-    def _handler(self, body: Mapping[str, Any]) -> Handler[Any]:
-        name = body.get("handler")
-        if not isinstance(name, str):
-            raise invalid({"handler": "must be the name of a handler"})
-        return self.app.registry.get(name)
+        return request.query_params.get("queue") or self.site.app.settings.jobs_queue
 
     async def _enqueued_at_ms(self, enqueued: Enqueued) -> int | None:
         """The job is stored, so the answer is a success even where Redis has gone away since."""
         try:
-            return await self.inspector.enqueued_at_ms(enqueued.queue, enqueued.job_id)
+            return await self.site.inspector.enqueued_at_ms(enqueued.queue, enqueued.job_id)
         except RedisError:
             return None

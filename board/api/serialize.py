@@ -1,4 +1,4 @@
-"""Serialize: our records as the JSON of the admin routes, in camelCase. Pure functions."""
+"""Serialize: our records as the JSON of the admin routes. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,42 @@ from typing import Any, Final
 
 from pydantic import PydanticUserError, TypeAdapter
 
+from board.api.answers import (
+    AuditEntryShown,
+    AuditPageShown,
+    BackoffShown,
+    BulkShown,
+    CronJobShown,
+    EnqueuedShown,
+    HandlerShown,
+    JobOfAnyKind,
+    JobPage,
+    JobShown,
+    KeepShown,
+    LimitShown,
+    PolicyShown,
+    QueueShown,
+    RateLimitShown,
+    RelatedShown,
+    RemovedShown,
+    RunningJobShown,
+    TurnShown,
+    UnreadableJob,
+    WorkerShown,
+)
+from board.schemas import shown_schema
 from jobqueue.cron import CronJob
+from jobqueue.encoding import as_object
 from jobqueue.handler import Handler
-from jobqueue.inspector import JobView, Turn
+from jobqueue.inspector import AuditEntry, AuditPage, Bulk, JobList, JobView, QueueView, Turn
+from jobqueue.inspector.workers import RunningJob, WorkerView
 from jobqueue.job import Backoff, BackoffFunction, Enqueued, Job, Keep, Related
 from jobqueue.policy import Limit, Policy, RateLimit
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
-def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> dict[str, Any]:
+def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> EnqueuedShown:
     return {
         "jobId": enqueued.job_id,
         "name": enqueued.name,
@@ -27,19 +53,31 @@ def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> dict[str, A
     }
 
 
-def job_json(view: JobView) -> dict[str, Any]:
-    """A job; one that cannot be read has `problem` and its `raw` fields instead of a name and a payload."""
-    fields: dict[str, Any] = {"jobId": view.id, "queue": view.queue, "state": view.state}
+def job_json(view: JobView) -> JobShown | UnreadableJob:
+    """A job with its log."""
+    shown = listed_job_json(view)
+    shown["logs"], shown["logCount"] = list(view.logs), view.log_count
+    return shown
+
+
+def listed_job_json(view: JobView) -> JobShown | UnreadableJob:
+    """A job; one that cannot be read has `problem` and its `raw` fields instead of a payload."""
+    any_kind: JobOfAnyKind = {
+        "jobId": view.id,
+        "queue": view.queue,
+        "state": view.state,
+        "cancelled": view.cancelled,
+        "waitsFor": _turn_json(view.turn),
+        "runAt": view.run_at_ms,
+    }
     if view.job is None:
-        fields |= {"name": view.raw.get("name"), "problem": view.problem, "raw": dict(view.raw)}
-    else:
-        fields |= _readable_job_json(view.job)
-    fields |= {"cancelled": view.cancelled, "waitsFor": _turn_json(view.turn), "runAt": view.run_at_ms}
-    return fields | {"logs": list(view.logs), "logCount": view.log_count}
+        return {**any_kind, "name": view.raw.get("name"), "problem": view.problem, "raw": dict(view.raw)}
+    return _readable_job_json(any_kind, view.job)
 
 
-def _readable_job_json(job: Job) -> dict[str, Any]:
+def _readable_job_json(any_kind: JobOfAnyKind, job: Job) -> JobShown:
     return {
+        **any_kind,
         "name": job.name,
         "type": job.envelope.type,
         "payload": job.envelope.payload,
@@ -63,18 +101,35 @@ def _readable_job_json(job: Job) -> dict[str, Any]:
     }
 
 
-def _related_json(related: Related | None) -> dict[str, str] | None:
+def _related_json(related: Related | None) -> RelatedShown | None:
     return None if related is None else {"type": related.type, "id": related.id}
 
 
-def _turn_json(turn: Turn | None) -> dict[str, Any] | None:
+def _turn_json(turn: Turn | None) -> TurnShown | None:
     if turn is None:
         return None
-    kind = "orderKey" if turn.kind == "order key" else turn.kind
-    return {"kind": kind, "name": turn.name, "holders": list(turn.holders), "holderCount": turn.holder_count}
+    return {
+        "kind": "orderKey" if turn.kind == "order key" else turn.kind,
+        "name": turn.name,
+        "holders": list(turn.holders),
+        "holderCount": turn.holder_count,
+    }
 
 
-def cron_job_json(row: CronJob, payload: Any, next_run_ms: int | None) -> dict[str, Any]:
+def job_page_json(found: JobList) -> JobPage:
+    return {
+        "data": [listed_job_json(view) for view in found.jobs],
+        "total": found.total,
+        "complete": found.complete,
+        "scannedTo": found.scanned_to,
+    }
+
+
+def queue_json(queue: QueueView) -> QueueShown:
+    return {"name": queue.name, "paused": queue.paused, "counts": dict(queue.counts), "refused": queue.refused}
+
+
+def cron_job_json(row: CronJob, payload: Any, next_run_ms: int | None) -> CronJobShown:
     """A cron job; `payload` is its own as it may be shown."""
     return {
         "id": row.id,
@@ -107,7 +162,7 @@ def _epoch_ms(moment: datetime | None) -> int | None:
     return None if moment is None else (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def handler_json(handler: Handler[Any], default_queue: str) -> dict[str, Any]:
+def handler_json(handler: Handler[Any], default_queue: str) -> HandlerShown:
     return {
         "name": handler.name,
         "pattern": handler.pattern.word,
@@ -116,7 +171,7 @@ def handler_json(handler: Handler[Any], default_queue: str) -> dict[str, Any]:
     }
 
 
-def _policy_json(policy: Policy, default_queue: str) -> dict[str, Any]:
+def _policy_json(policy: Policy, default_queue: str) -> PolicyShown:
     return {
         "queue": policy.queue or default_queue,
         "attempts": policy.attempts,
@@ -139,29 +194,83 @@ def _policy_json(policy: Policy, default_queue: str) -> dict[str, Any]:
     }
 
 
-def _backoff_json(backoff: Backoff | BackoffFunction) -> dict[str, Any]:
+def _backoff_json(backoff: Backoff | BackoffFunction) -> BackoffShown:
     if not isinstance(backoff, Backoff):
         return {"type": "function", "delayMs": None, "jitter": None}
     return {"type": backoff.kind, "delayMs": backoff.delay_ms, "jitter": backoff.jitter}
 
 
-def _limit_json(limit: Limit | None) -> dict[str, Any] | None:
+def _limit_json(limit: Limit | None) -> LimitShown | None:
     return None if limit is None else {"max": limit.max, "partitioned": limit.by is not None}
 
 
-def _rate_limit_json(limit: RateLimit | None) -> dict[str, int] | None:
+def _rate_limit_json(limit: RateLimit | None) -> RateLimitShown | None:
     return None if limit is None else {"max": limit.max, "perMs": limit.per_ms}
 
 
-def _keep_json(keep: Keep) -> dict[str, Any]:
+def _keep_json(keep: Keep) -> KeepShown:
     return {"ageS": keep.age_s, "count": keep.count}
 
 
 def _schema_json(adapter: TypeAdapter[Any] | None) -> dict[str, Any] | None:
-    """None for a handler without payload, and for a type that JSON Schema cannot describe."""
+    """Without the values of secrets; None for a handler without payload, and for a type that has no JSON schema."""
     if adapter is None:
         return None
     try:
-        return adapter.json_schema(by_alias=True)
+        return as_object(shown_schema(adapter.json_schema(by_alias=True)))
     except PydanticUserError:
         return None
+
+
+def bulk_json(bulk: Bulk) -> BulkShown:
+    return {
+        "done": bulk.done,
+        "refused": bulk.refused,
+        "problems": dict(bulk.problems),
+        "complete": bulk.complete,
+    }
+
+
+def removed_json(bulk: Bulk) -> RemovedShown:
+    return {"removed": bulk.done, "complete": bulk.complete}
+
+
+def worker_json(worker: WorkerView) -> WorkerShown:
+    return {
+        "name": worker.name,
+        "host": worker.host,
+        "pid": worker.pid,
+        "version": worker.version,
+        "language": worker.language,
+        "queues": list(worker.queues),
+        "concurrency": worker.concurrency,
+        "startedAt": worker.started_at_ms,
+        "seenAt": worker.seen_at_ms,
+        "active": [_running_json(job) for job in worker.active],
+        "activeCount": worker.active_count,
+    }
+
+
+def _running_json(job: RunningJob) -> RunningJobShown:
+    return {"queue": job.queue, "jobId": job.id, "name": job.name, "startedAt": job.started_at_ms}
+
+
+def audit_page_json(page: AuditPage) -> AuditPageShown:
+    return {"data": [_audit_entry_json(entry) for entry in page.entries], "next": page.next}
+
+
+def _audit_entry_json(entry: AuditEntry) -> AuditEntryShown:
+    return {
+        "id": entry.id,
+        "at": entry.at_ms,
+        "actor": entry.actor,
+        "via": entry.via,
+        "action": entry.action,
+        "queue": entry.queue,
+        "target": entry.target,
+        "details": dict(entry.details),
+        "outcome": entry.outcome,
+        "count": entry.count,
+        "finishedAt": entry.finished_at_ms,
+        "requestId": entry.request_id,
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobqueue.bench import growth, picture, plot, report
+from jobqueue.bench import board, growth, picture, plot, report
+from jobqueue.bench.board import Timed
 from jobqueue.bench.distance import BOUND, Distance
 from jobqueue.bench.growth import LIMIT, Grown
 from jobqueue.bench.machine import Conditions
@@ -48,7 +49,23 @@ def write_distance(folder: Path, distance: Distance, conditions: Conditions) -> 
     _write(folder, {"distance.md": "\n\n".join(parts) + "\n"})
 
 
-_OTHERS = (("growth.md", "What a job costs as the queue grows"), ("distance.md", "Speed with Redis far away"))
+def write_board(folder: Path, timed: Sequence[Timed], jobs: int, conditions: Conditions) -> None:
+    """board.md."""
+    parts = [
+        "# How fast the board answers",
+        f"Written by `{conditions.command}`: {jobs:,} jobs in one queue, asked over HTTP by one client, each address "
+        f"in turn. Every median should be below {board.LIMIT_MS:g} ms; those that are not are bold.",
+        board.as_table(tuple(timed)),
+        "\n".join(report.conditions_listed(conditions)),
+    ]
+    _write(folder, {"board.md": "\n\n".join(parts) + "\n"})
+
+
+_OTHERS = (
+    ("growth.md", "What a job costs as the queue grows"),
+    ("distance.md", "Speed with Redis far away"),
+    ("board.md", "How fast the board answers"),
+)
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:

@@ -12,11 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from jobqueue.bench import board as boarding
 from jobqueue.bench import growth as growing
 from jobqueue.bench import install as installing
 from jobqueue.bench import pages, profiling
 from jobqueue.bench.child import ProgramFailed
 from jobqueue.bench.distance import Distance
+from jobqueue.bench.filling import Load
 from jobqueue.bench.growth import POINTS, Grown
 from jobqueue.bench.lineup import Places, UnknownPeer, peers_named
 from jobqueue.bench.machine import Conditions
@@ -72,6 +74,7 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help="Say what each step of our hot path costs.")] = False,
     growth: Annotated[bool, typer.Option("--growth", help="Say what a job costs as the queue grows.")] = False,
     distance: Annotated[bool, typer.Option("--distance", help="Measure with Redis some milliseconds away.")] = False,
+    board: Annotated[bool, typer.Option("--board", help="Time the board's pages at a million jobs.")] = False,
 ) -> None:
     """Measure how fast jobs are run, stored and picked up, beside the peers that are installed.
 
@@ -81,7 +84,7 @@ def bench(
         workloads, peers = workloads_named(tuple(workload or ())), peers_named(tuple(peer or ()))
     except (UnknownWorkload, UnknownPeer) as error:
         raise typer.BadParameter(str(error)) from None
-    modes = {"--profile": profile, "--growth": growth, "--distance": distance}
+    modes = {"--profile": profile, "--growth": growth, "--distance": distance, "--board": board}
     _check_mode([name for name, is_asked in modes.items() if is_asked], workload, peer, as_json=as_json)
     plan = Plan(workloads, peers, rounds, pin, bool(peer), jobs)
     request = Request(plan, Places(node_modules=node_modules), out, as_json)
@@ -94,6 +97,8 @@ def bench(
             _growth(request, server)
         elif distance:
             _distance(request, server)
+        elif board:
+            _board(request, server)
         elif workload or peer or not install:
             _rounds(request, server)
 
@@ -163,6 +168,20 @@ def _distance(request: Request, server: Server) -> None:
         raise typer.Exit(INTERRUPTED)
 
 
+def _board(request: Request, server: Server) -> None:
+    plan, load = request.plan, boarding.smaller(Load(), request.plan.jobs)
+    with Watch() as watch:
+        watch.expect(plan.rounds)
+        try:
+            timed = boarding.measure(server, request.places, load, plan.rounds, watch.see_filled, watch.see_round)
+        except ProgramFailed as error:
+            report(error)
+            raise typer.Exit(FAILED) from None
+    say(boarding.as_table(timed))
+    if request.out is not None:
+        pages.write_board(request.out, timed, load.jobs, request.conditions(Results()))
+
+
 class Watch:
     """The progress on standard error: a bar on a terminal, and a line for each run that has ended."""
 
@@ -200,6 +219,12 @@ class Watch:
     def see_growth(self, grown: Grown) -> None:
         """A size has been measured."""
         self._tell(f"{grown.size:,} {grown.axis}: {grown.wall_us.median:.1f} µs a job")
+
+    def see_filled(self, jobs: int) -> None:
+        self._progress.update(self._task, description=f"{jobs:,} jobs are there")
+
+    def see_round(self, number: int) -> None:
+        self._tell(f"round {number}")
 
     def _tell(self, line: str) -> None:
         self._progress.console.print(line, highlight=False)

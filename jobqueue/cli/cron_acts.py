@@ -1,24 +1,27 @@
-"""Cron acts: what the commands of `jobqueue cron` do."""
+"""Cron acts: what the commands of `jobqueue cron` do. What they change is in the audit log, refused ones too."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, NoReturn
 
 import typer
 
+from board.api.answers import CronJobShown
 from board.api.serialize import cron_job_json
 from jobqueue.app import App
+from jobqueue.cli.acting import person
 from jobqueue.cli.console import note, one_line, say, say_json
 from jobqueue.cli.cron_shown import next_run, print_table
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.results import result_of
 from jobqueue.cron import CronFields, CronJob, CronJobs, SyncReport
-from jobqueue.cron.masked import masked_payload, unmasked_new
+from jobqueue.cron.masked import masked_payload
 from jobqueue.database import open_database
 from jobqueue.errors import InvalidCronJob, UnreadableCronJob
+from jobqueue.inspector.cron_acts import CronActs
 
 BY: Final = "command line"
 """Who makes and triggers cron jobs from here."""
@@ -33,7 +36,12 @@ class _Cron:
     app: App
     jobs: CronJobs
 
-    def shown(self, row: CronJob) -> dict[str, Any]:
+    @property
+    def acts(self) -> CronActs:
+        """What is changed, in the name of whoever runs the command."""
+        return CronActs(self.app, lambda: nullcontext(self.jobs), person(), BY)
+
+    def shown(self, row: CronJob) -> CronJobShown:
         """As the admin routes show it: secrets are masked."""
         return cron_job_json(row, masked_payload(row, self.app.registry), self.jobs.next_run_ms(row))
 
@@ -73,7 +81,7 @@ async def list_all(registry: str | None, as_json: bool) -> None:
 async def add(registry: str | None, fields: CronFields, as_json: bool) -> None:
     async with _opened(registry) as cron:
         try:
-            row = await cron.jobs.create(created_by=BY, **unmasked_new(fields))
+            row = await cron.acts.create(fields)
         except InvalidCronJob as error:
             _name_options(error)
         if as_json:
@@ -87,7 +95,7 @@ async def change(registry: str | None, which: str, fields: CronFields, as_json: 
     async with _opened(registry) as cron:
         row = await cron.jobs.find(which)
         try:
-            row = await cron.jobs.update(row.id, is_masked=True, **fields)
+            row = await cron.acts.change(row, fields)
         except InvalidCronJob as error:
             _name_options(error)
         if as_json:
@@ -104,8 +112,8 @@ async def remove(registry: str | None, which: str, as_json: bool) -> None:
             row = await cron.jobs.find(which)
             removed = _Removed(row.id, row.job_id, row.name)
         except UnreadableCronJob as error:
-            removed = _Removed(error.which)
-        await cron.jobs.delete(removed.id)
+            row, removed = None, _Removed(error.which)
+        await cron.acts.delete(removed.id, row)
         if as_json:
             say_json({"id": removed.id, "jobId": removed.job_id, "name": removed.name})
         else:
@@ -115,7 +123,7 @@ async def remove(registry: str | None, which: str, as_json: bool) -> None:
 async def trigger(registry: str | None, which: str, wait_s: float | None, as_json: bool) -> None:
     async with _opened(registry) as cron:
         row = await cron.jobs.find(which)
-        stored = await cron.jobs.trigger(row.id, created_by=BY)
+        stored = await cron.acts.trigger(row)
         answer: dict[str, Any] = {"jobId": stored.job_id, "handler": stored.name, "queue": stored.queue}
         if not as_json:
             note(f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}")

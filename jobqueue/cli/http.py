@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobqueue.errors import JobqueueError
 
@@ -56,12 +58,58 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+class _EndingStreams:
+    """An event stream never ends by itself, and a server that stops waits for all that it answers. So this tells those
+    who send one that their client has hung up, and ends the answer in their place.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        streaming = asyncio.Event()
+
+        async def send_and_see(message: Message) -> None:
+            if message["type"] == "http.response.start" and _is_event_stream(message):
+                streaming.set()
+            elif not message.get("more_body"):
+                streaming.clear()
+            await send(message)
+
+        async def receive_or_stop() -> Message:
+            receiving = asyncio.ensure_future(receive())
+            stopping = asyncio.ensure_future(self._stops(streaming))
+            try:
+                await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
+                return receiving.result() if receiving.done() else {"type": "http.disconnect"}
+            finally:
+                receiving.cancel()
+                stopping.cancel()
+
+        await self._app(scope, receive_or_stop, send_and_see)
+        if streaming.is_set() and self._stopping.is_set():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _stops(self, streaming: asyncio.Event) -> None:
+        await streaming.wait()
+        await self._stopping.wait()
+
+
+def _is_event_stream(start: Message) -> bool:
+    return Headers(raw=start["headers"]).get("content-type", "").startswith("text/event-stream")
+
+
 class HttpServer:
     """Serves `app` on `listening`, which it closes. `stop` returns when all is closed; twice is fine."""
 
     def __init__(self, app: Starlette, listening: socket.socket) -> None:
+        self._app = _EndingStreams(app)
         config = uvicorn.Config(
-            app,
+            self._app,
             access_log=False,
             lifespan="off",
             log_config=None,
@@ -80,6 +128,7 @@ class HttpServer:
         return self._serving
 
     async def stop(self) -> None:
+        self._app.stop()
         self._server.should_exit = True
         if self._serving is not None:
             await self._serving

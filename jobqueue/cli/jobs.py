@@ -11,6 +11,7 @@ import typer
 
 from board.api.serialize import job_json
 from jobqueue.app import App
+from jobqueue.cli.acting import person
 from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.control import NO_REASON, Cancelling
@@ -85,7 +86,7 @@ def cancel(
 
 async def _cancel(app: App, queue: str, job_id: str, reason: str) -> Cancelling:
     async with app:
-        return await Inspector(app).cancel(queue, job_id, reason)
+        return await Inspector(app).acting_as(person()).cancel(queue, job_id, reason)
 
 
 async def _read(app: App, queue: str, job_id: str) -> JobView:

@@ -3,15 +3,19 @@
   a job scheduler's, whose successor is made at its pick-up, is marked: its worker, or the one that picks it up, ends it.
   Around: moveToFinished
   KEYS, ARGV: those of moveToFinished, and then
-    ARGV[#ARGV] msgpack: base, jobId, token, now, keep (ms), lockMs, reason, ties
-  Returns: "cancelled", "marked", "completed", "failed" or "missing"; or the shipped script's negative code.
+    ARGV[#ARGV] msgpack: base, jobId, token, now, keep (ms), lockMs, reason, state (in which the job must be, or ""), ties
+  Returns: "cancelled", "marked", "completed", "failed", "missing" or "elsewhere"; or the shipped script's negative code.
 ]]
 -- include _ties
+-- include _states
 local asked = cmsgpack.unpack(ARGV[#ARGV])
 local base, id = asked.base, asked.jobId
 local job = redis.call("HMGET", base .. id, "name", "finishedOn", "rjk", "timestamp")
 if not job[1] then
   return "missing"
+end
+if asked.state ~= "" and not isIn(base, asked.state, id) then
+  return "elsewhere"
 end
 if job[2] then
   return redis.call("ZSCORE", base .. "completed", id) and "completed" or "failed"
@@ -25,7 +29,11 @@ end
 local taken = redis.call("ZREM", base .. "delayed", id)
   + redis.call("ZREM", base .. "prioritized", id)
   + redis.call("ZREM", base .. "waiting-children", id)
-if taken == 0 and redis.call("LREM", base .. "wait", -1, id) == 0 then
+local function takeOutOfWait() -- from the end that is near: whoever cancels all of them begins with the newest
+  local isNew = redis.call("LPOS", base .. "wait", id, "MAXLEN", 1000)
+  return redis.call("LREM", base .. "wait", isNew and 1 or -1, id)
+end
+if taken == 0 and takeOutOfWait() == 0 then
   return "missing"
 end
 redis.call("LPUSH", base .. "active", id)

@@ -40,8 +40,9 @@ class Execution:
     """
 
     __slots__ = (
-        *("_how", "_limit", "_loop", "_reason", "_run", "_told"),
-        *("fence", "is_left_behind", "job", "journal", "policy", "slot", "started_s", "ties", "until_recorded"),
+        *("_began_s", "_how", "_limit", "_loop", "_reason", "_run", "_told"),
+        *("fence", "is_left_behind", "job", "journal", "policy", "ran_s", "slot", "started_s"),
+        *("ties", "until_recorded"),
     )
 
     def __init__(self, job: Job, policy: Policy, slot: Slot, journal: Journal) -> None:
@@ -50,6 +51,8 @@ class Execution:
         self.slot = slot
         self.journal = journal
         self.started_s = time.monotonic()
+        self.ran_s: float | None = None
+        """How long its handler ran, once that is over; None where it did not."""
         self.ties = NO_TIES
         """What must be given back with the record, however the try ends."""
         self.fence: int | None = None
@@ -60,6 +63,7 @@ class Execution:
         """True once its handler has outlived the try, which goes on in another task."""
         self._loop = asyncio.get_running_loop()
         self._run: Run | ProcessRun | None = None
+        self._began_s: float | None = None
         self._limit: asyncio.TimerHandle | None = None
         self._reason: AbortReason | None = None
         self._how: str | None = None
@@ -78,6 +82,7 @@ class Execution:
     def begin(self, run: Run | ProcessRun, limit_ms: int | None) -> None:
         """From now on the run hears what comes to stop it; so does its time limit."""
         self._run = run
+        self._began_s = time.monotonic()
         if limit_ms is not None:
             reason = AbortReason("timeout", f"timed out after {limit_ms} ms")
             self._limit = self._loop.call_later(limit_ms / 1000, self.stop, reason)
@@ -85,6 +90,8 @@ class Execution:
     def end(self) -> None:
         """The handler is done; what comes to stop it now comes too late."""
         self._run = None
+        if self._began_s is not None:
+            self.ran_s = time.monotonic() - self._began_s
         if self._limit is not None:
             self._limit.cancel()
 

@@ -57,6 +57,7 @@ from jobqueue.worker.renewer import LockLease, Renewer
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.run import LeftBehind, Run, Stragglers
 from jobqueue.worker.settling import settle
+from jobqueue.worker.statistics import Figures
 
 _log = logging.getLogger("jobqueue.worker")
 
@@ -87,6 +88,7 @@ class Executor:
         self._shared = shared
         self._recorder = Recorder(queue, shared.reporter, metrics=shared.settings.worker_metrics)
         self._stop_reason: AbortReason | None = None
+        self.figures = Figures()
         self.active = ActiveJobs(queue.keys)
         self.care = Care(self.active)
         shared.renewer.follow(self.active)
@@ -192,7 +194,7 @@ class Executor:
             fence=execution.fence,
             _log=execution.journal.log,
             _progress=execution.journal.progress,
-            _enqueue=shared.enqueue,
+            _enqueue=execution.journal.noting(shared.enqueue),
             _family=shared.family,
             cron=cron,
         )
@@ -233,6 +235,7 @@ class Executor:
             job, outcome, execution.ties, slot.claimant, execution.policy, slot.may_fetch
         )
         self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - execution.started_s)
+        self.figures.ended(job, recorded.outcome, execution.ran_s)
         return recorded.next
 
 

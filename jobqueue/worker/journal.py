@@ -1,4 +1,4 @@
-"""Journal: what a handler logs and reports, sent in order and never lost before the end of its try."""
+"""Journal: what a handler logs, reports and enqueues, sent in order and never lost before the end of its try."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from jobqueue import encoding
+from jobqueue.context import EnqueueFunction
+from jobqueue.handler import Handler
+from jobqueue.job import DAY_S, Enqueued, EnqueueOptions
+from jobqueue.keys import placed
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
+from jobqueue.scripts import own
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +30,33 @@ class _Progress:
     value_json: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Created:
+    place: str
+
+
 _log = logging.getLogger("jobqueue.worker")
 
-_Entry: TypeAlias = _Line | _Progress
+_Entry: TypeAlias = _Line | _Progress | _Created
 _BATCH = 100
 
 MAX_LINE = 50_000
 MAX_PROGRESS = 1_000_000
+MAX_CREATED: Final = 1_000
+"""Of the jobs that a handler enqueues the last ones are noted."""
+MAX_CREATORS: Final = 10_000
+"""Of how many jobs of a queue that is noted: as many as completed jobs are kept, if nobody says otherwise."""
+MAX_SINCE: Final = 100_000
+"""A job is forgotten as a creator when others have created so many, so that wide ones do not fill Redis."""
+KEEP_CREATED_S: Final = 7 * DAY_S
 
 
 class Journal:
-    """The log lines and progress of one try.
+    """The log lines and progress of one try, and the jobs that its handler enqueues.
 
     Concurrency: `log` and `progress` from any thread. Entries leave in batches, in order; after a lost connection a
-    batch is sent again, so a line may appear twice, but none is lost.
+    batch is sent again, so a line may appear twice, but none is lost. What the job created stays noted for
+    KEEP_CREATED_S, or until MAX_CREATORS others, or others with MAX_SINCE jobs, have created some.
     """
 
     __slots__ = (
@@ -74,6 +92,19 @@ class Journal:
         if len(value_json) > MAX_PROGRESS:
             raise ValueError(f"progress is {len(value_json)} characters of JSON, the limit is {MAX_PROGRESS}")
         self._append(_Progress(value_json))
+
+    def noting(self, enqueue: EnqueueFunction) -> EnqueueFunction:
+        """The same, but that what it has stored is noted as created by this job."""
+
+        async def enqueue_and_note(
+            handler: Handler[Any] | str, payload: Any, options: EnqueueOptions, created_by: str
+        ) -> Enqueued:
+            enqueued = await enqueue(handler, payload, options, created_by)
+            if enqueued.created:
+                self._append(_Created(placed(enqueued.queue, enqueued.job_id)))
+            return enqueued
+
+        return enqueue_and_note
 
     def close(self) -> None:
         """Take no more: the try is over."""
@@ -121,6 +152,14 @@ class Journal:
                 await self._queue.add_log(self._job_id, text, self._keep_logs)
             case _Progress(value_json):
                 await self._queue.set_progress(self._job_id, value_json)
+            case _Created(place):
+                await self._note_created(place)
+
+    async def _note_created(self, place: str) -> None:
+        keys = self._queue.keys
+        bounds = (MAX_CREATED, MAX_CREATORS, MAX_SINCE, KEEP_CREATED_S * 1000)
+        noted = (keys.created(self._job_id), keys.creators())
+        await self._queue.client.run(own("noteCreated"), noted, (keys.base, self._job_id, place, *bounds))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop) -> bool:

@@ -23,6 +23,7 @@ from jobqueue.keys import QueueKeys
 from jobqueue.worker.cron import CronSync, SchedulerRepair
 from jobqueue.worker.cron_runs import StoredRows
 from jobqueue.worker.executor import Shared
+from jobqueue.worker.presence import present
 from jobqueue.worker.process.location import check_importable
 from jobqueue.worker.process.pool import Processes
 from jobqueue.worker.renewer import Renewer
@@ -83,7 +84,8 @@ class Worker:
             resources = await self._open_resources(opened)
             database = await opened.enter_async_context(open_database(self.app.settings.database_url))
             shared = self._share(resources, database, opened)
-            served = [await ServedQueue.open(self.app, name, self.name, shared, opened) for name in self._queue_names]
+            names, presence = self._queue_names, present(self.name, self._queue_names, self.app.settings)
+            served = [await ServedQueue.open(self.app, name, presence, shared, opened) for name in names]
             self.watchdog.start()
             opened.callback(self.watchdog.stop)
             for queue in served:

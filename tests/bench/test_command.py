@@ -52,6 +52,17 @@ def test_the_results_are_printed_and_written(tmp_path: Path) -> None:
     )
 
 
+def test_the_pages_of_the_board_are_timed(tmp_path: Path) -> None:
+    # when
+    words = ("--board", "--jobs", "300", "--rounds", "2", "--out", "pages")
+    done = subprocess.run([*BENCH, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    # then
+    assert done.returncode == 0, done.stderr
+    assert "| overview | " in done.stdout
+    assert "1,200 jobs in one queue" in (tmp_path / "pages" / "board.md").read_text()
+
+
 def test_the_results_are_printed_as_one_document(tmp_path: Path) -> None:
     # when
     words = ("enqueue-bulk", "--jobs", "50", "--rounds", "1", "--peer", "jobqueue", "--peer", "arq", "--json")

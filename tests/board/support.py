@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import date
 
 import httpx
-import uvicorn
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from board import create_app
 from jobqueue.app import App
+from jobqueue.cli.http import HttpServer, listen
 from jobqueue.clock import now_ms
 from jobqueue.context import JobContext
 from jobqueue.job import Enqueued
 from jobqueue.registry import Registry
 from jobqueue.wrappers import make_job, make_superseding_job
-from tests.support.eventually import eventually
 
 LOCAL = "http://localhost:8000"
 
@@ -71,15 +69,20 @@ async def client_of(
 @asynccontextmanager
 async def serving(app: App, host: str = "localhost") -> AsyncGenerator[str]:
     """The board under a real server; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(app), log_config=None, ws="none"))
-        task = asyncio.create_task(server.serve([listener]))
-        try:
-            await eventually(lambda: server.started)
-            yield f"http://{host}:{listener.getsockname()[1]}/bullBoard"
-        finally:
-            server.should_exit = True
-            await task
+    async with serving_asgi(create_app(app), host) as origin:
+        yield f"{origin}/bullBoard"
+
+
+@asynccontextmanager
+async def serving_asgi(asgi: Starlette, host: str = "localhost") -> AsyncGenerator[str]:
+    """Any app under our own server, which ends the pages' event streams; yields its origin."""
+    listening = listen("127.0.0.1", 0)
+    server = HttpServer(asgi, listening)
+    server.start()
+    try:
+        yield f"http://{host}:{listening.getsockname()[1]}"
+    finally:
+        await server.stop()
 
 
 async def fail(app: App, enqueued: Enqueued, reason: str, stack: str = "", at_ms: int | None = None) -> None:

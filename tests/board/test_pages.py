@@ -12,12 +12,16 @@ from starlette.routing import Mount
 
 from board import create_app
 from jobqueue.app import App
+from jobqueue.cli.environment import MIGRATIONS
 from jobqueue.job import MAX_PRIORITY
+from jobqueue.upgrades import upgrade
 from tests.board.support import client_of, complete, fail, heartbeat, note
 from tests.conftest import MakeSettings
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 BOARD = "/bullBoard"
+OWN_SCRIPT = f'<script type="module" src="{BOARD}/static/board.js"></script>'
+"""The one script that a page has."""
 
 
 def addresses(page: str) -> list[str]:
@@ -76,7 +80,7 @@ async def test_nothing_that_a_job_holds_becomes_markup(client: httpx.AsyncClient
     paths = ["", "/queues/notes/failed", f"/queues/notes/jobs/{quote(MARKUP, safe='')}"]
     paths += [f"/queues/{quote(MARKUP, safe='')}/failed", f"/queues/notes/jobs/{quote(MARKUP + 'x', safe='')}"]
     for path in paths:
-        page = (await client.get(BOARD + path)).text
+        page = (await client.get(BOARD + path)).text.replace(OWN_SCRIPT, "", 1)
         assert "<script" not in page
         assert "<img" not in page
         assert "&lt;script&gt;" in page
@@ -161,6 +165,7 @@ async def test_an_empty_state_and_an_unknown_one(client: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize("mount", ["/ops", "/a/b", "/op%20s"])
 async def test_mounted_under_a_path_every_link_stays_below_it(app: App, mount: str) -> None:
+    await upgrade(app.settings.database_url, MIGRATIONS)  # which the cron page reads
     await fail(app, await app.enqueue_job(heartbeat, job_id="a/b"), "no")
     outer = Starlette(routes=[Mount(mount.replace("%20", " "), create_app(app))])
     async with client_of(outer) as client:

@@ -13,7 +13,7 @@ from jobqueue.doctor import Check, examine
 from jobqueue.flows import flow
 from tests.board.support import activate
 from tests.conftest import MakeSettings
-from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
+from tests.patterns.working import FIGURES, WAIT_S, Gate, keys_of, own_keys, serving, working
 from tests.support.eventually import eventually
 from tests.support.foreign import remove
 
@@ -125,14 +125,44 @@ async def test_what_a_running_job_holds_is_in_order(settings: MakeSettings, redi
         await app.enqueue_job(call)
         await gate.reached.wait()
         await eventually(lambda: redis.zcard(f"{prefix}:jobs:delayed"))
-        assert {key.split(":")[1] for key in await own_keys(redis, prefix)} == {"lock", "fence", "rate", "booked"}
+        held = await own_keys(redis, prefix)
+        assert sorted(key.split(":")[1] for key in held) == ["booked", "fence", "lock", "rate", "worker", "workers"]
 
         # when
+        before = await figures(redis, prefix)
         check = (await checks_of(app))[KEYS]
+        after = await figures(redis, prefix)
         gate.opened.set()
 
     # then
-    assert (check.status, check.detail) == ("ok", "4, none without an owner")
+    count, _, verdict = check.detail.partition(", ")
+    assert (check.status, verdict) == ("ok", "none without an owner")
+    assert len(before) <= int(count) - len(held) <= len(after), "these, and the figures, which may come meanwhile"
+
+
+async def figures(redis: Redis, prefix: str) -> set[str]:
+    return {key for key in await keys_of(redis, prefix) if key.startswith(f"jobs:{FIGURES}")}
+
+
+async def test_what_a_worker_leaves_of_itself_and_of_what_ran_is_in_order(
+    settings: MakeSettings, redis: Redis, prefix: str
+) -> None:
+    # given
+    @make_job
+    async def spread(ctx: JobContext) -> None:
+        await ctx.enqueue_job(step, delay_ms=HOUR_MS)
+
+    async with App(Registry([spread, step]), settings()) as app:
+        async with serving(app):
+            await (await app.enqueue_job(spread)).wait(WAIT_S)
+        kinds = [key.split(":")[2] for key in await keys_of(redis, prefix) if key.startswith("jobs:job:")]
+        assert set(kinds) == {"stats", "created", "creators"}
+
+        # when
+        check = (await checks_of(app))[KEYS]
+
+    # then
+    assert (check.status, check.detail) == ("ok", f"{len(kinds)}, none without an owner")
 
 
 @pytest.mark.parametrize("kind", ["superseded", "cancel", "ack", "lane", "unique", "related", "order", "limit"])
@@ -169,7 +199,10 @@ async def test_a_key_of_a_living_job_that_would_never_end_is_a_warning(
     assert key in check.detail
 
 
-@pytest.mark.parametrize("kind", ["lock", "fence", "rate", "booked", "care"])
+ENDED_BY_TIME = ["lock", "fence", "rate", "booked", "care", "created", "creators", "stats", "worker", "workers"]
+
+
+@pytest.mark.parametrize("kind", ENDED_BY_TIME)
 async def test_a_key_that_ends_by_its_time_limit_alone_is_a_warning_without_one(
     app: App, redis: Redis, prefix: str, kind: str
 ) -> None:

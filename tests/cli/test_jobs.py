@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 
 import pytest
 from redis.asyncio import Redis
 
+from jobqueue.app import App
+from jobqueue.inspector import Inspector
 from tests.cli.terminal import Terminal
+from tests.conftest import MakeSettings
 
 
 def test_order_key_object_creator_and_expiry_are_stored_and_shown(terminal: Terminal) -> None:
@@ -63,6 +67,17 @@ def test_a_job_that_has_not_started_is_cancelled(terminal: Terminal) -> None:
     assert done.stderr == "job 1: it never runs\n"
     shown = terminal.run("jobs", "show", "1").stdout
     assert "error      Cancelled: not wanted" in shown
+
+
+async def test_whoever_cancels_from_the_command_line_is_in_the_audit_log(
+    terminal: Terminal, settings: MakeSettings
+) -> None:
+    terminal.run("enqueue", "refuse")
+    terminal.run("jobs", "cancel", "1", "--reason", "not wanted")
+    async with App(settings=settings()) as app:
+        [entry] = (await Inspector(app).audit("jobs")).entries
+    assert (entry.actor, entry.via) == (getpass.getuser(), "command line")
+    assert (entry.action, entry.target, entry.outcome) == ("cancel", "1", "done")
 
 
 async def test_the_worker_of_an_active_job_is_told(terminal: Terminal, redis: Redis, prefix: str) -> None:

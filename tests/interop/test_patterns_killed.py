@@ -13,7 +13,7 @@ from tests.conftest import MakeSettings
 from tests.interop import mortal
 from tests.interop.mortal import Mortal, mortal_in
 from tests.interop.node_peer import NodePeer
-from tests.patterns.working import WAIT_S, own_keys, serving
+from tests.patterns.working import WAIT_S, own_keys_of_jobs, serving
 
 ORDER = ("order", "7")
 
@@ -50,7 +50,7 @@ async def test_a_killed_order_keys_head_runs_again_before_those_behind_it(
             await behind[-1].wait(WAIT_S)
 
     assert victim.lines() == run_twice_then(head, behind)
-    assert await own_keys(redis, prefix) == set()
+    assert await own_keys_of_jobs(redis, prefix) == set()
 
 
 async def test_a_killed_order_keys_head_that_node_takes_over_still_goes_before_those_behind_it(
@@ -83,7 +83,7 @@ async def test_a_killed_job_keeps_its_place_under_the_limit_until_it_has_run_aga
             await parked.wait(WAIT_S)
 
     assert victim.lines() == run_twice_then(held, [parked])
-    assert await own_keys(redis, prefix) == set()
+    assert await own_keys_of_jobs(redis, prefix) == set()
 
 
 async def test_a_killed_jobs_second_start_takes_a_second_turn_under_the_rate(short: Settings, victim: Mortal) -> None:
@@ -115,7 +115,7 @@ async def test_a_killed_jobs_duplicates_are_refused_until_it_has_run_again(
             await killed.wait(WAIT_S)
             await (await app.enqueue_job(mortal.charge, related=ORDER)).wait(WAIT_S)
 
-    assert await own_keys(redis, prefix) == set()
+    assert await own_keys_of_jobs(redis, prefix) == set()
 
 
 async def test_a_killed_job_that_was_superseded_meanwhile_does_not_run_again(
@@ -132,7 +132,7 @@ async def test_a_killed_job_that_was_superseded_meanwhile_does_not_run_again(
             await newer.wait(WAIT_S)
 
     assert victim.lines() == [("start", killed.job_id), ("start", newer.job_id), ("end", newer.job_id)]
-    assert await own_keys(redis, prefix) == set()
+    assert await own_keys_of_jobs(redis, prefix) == set()
 
 
 async def test_a_killed_job_that_was_cancelled_meanwhile_does_not_run_again(short: Settings, victim: Mortal) -> None:

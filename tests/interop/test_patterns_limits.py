@@ -14,7 +14,7 @@ from tests.conftest import MakeSettings
 from tests.interop.board import DONE, Buttons
 from tests.interop.in_line import states
 from tests.interop.node_peer import NodePeer
-from tests.patterns.working import WAIT_S, Gate, own_keys, serving
+from tests.patterns.working import WAIT_S, Gate, own_keys_of_jobs, serving
 from tests.support.eventually import eventually
 
 LONG_MS = 600_000
@@ -105,7 +105,7 @@ async def test_beside_a_worker_of_ours_a_place_that_node_freed_is_given_on_about
 
 
 async def nothing_of_ours(redis: Redis, prefix: str) -> bool:
-    return await own_keys(redis, prefix) <= {f"job:limit:{call.name}"}
+    return await own_keys_of_jobs(redis, prefix) <= {f"job:limit:{call.name}"}
 
 
 async def test_a_node_worker_runs_delayed_jobs_beyond_the_limit(settings: MakeSettings, watched: NodePeer) -> None:

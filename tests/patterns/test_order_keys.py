@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from jobqueue import App, Enqueued, JobContext, JobFailed, Registry, fixed, make_job
 from tests.conftest import MakeSettings
-from tests.patterns.working import WAIT_S, Gate, own_keys, serving, working
+from tests.patterns.working import WAIT_S, Gate, own_keys, own_keys_of_jobs, serving, working
 from tests.support.eventually import eventually
 from tests.support.foreign import add_foreign, has_ended, remove
 
@@ -341,7 +341,7 @@ async def test_a_hundred_thousand_idle_keys_would_cost_nothing_since_none_is_sto
 
 
 async def nothing_of_ours(redis: Redis, prefix: str) -> bool:
-    return await own_keys(redis, prefix) == set()
+    return await own_keys_of_jobs(redis, prefix) == set()
 
 
 async def test_a_job_that_passes_only_jobs_that_were_removed_is_not_left_parked(

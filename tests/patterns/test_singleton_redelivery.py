@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from jobqueue import App, JobContext, Registry, Settings, make_singleton_job
 from tests.conftest import MakeSettings
 from tests.patterns import dying
-from tests.patterns.working import WAIT_S, own_keys, serving
+from tests.patterns.working import WAIT_S, own_keys_of_jobs, serving
 from tests.support.eventually import eventually
 from tests.support.processes import end, spawn
 from tests.support.redis_server import RedisServer
@@ -80,4 +80,4 @@ async def test_a_singleton_killed_before_its_end_is_recorded_is_not_skipped_when
     # then
     assert result_of_first == "cleaned: first"
     assert result_of_second == {"skipped": True, "holder": "first"}
-    assert await own_keys(redis, prefix) == {"job:fence:clean"}
+    assert await own_keys_of_jobs(redis, prefix) == {"job:fence:clean"}

@@ -13,6 +13,9 @@ from jobqueue import App, Handler, Registry, Settings, Worker
 from jobqueue.ties import LOCK_TTL_MS
 
 WAIT_S = 15.0
+FIGURES = "job:stats:"
+"""Keys of ours that are of no job and stay for days. A worker's record is none of them: it goes with the worker."""
+OF_A_WORKER = ("job:worker:", "job:workers:")
 
 
 @asynccontextmanager
@@ -51,9 +54,15 @@ async def keys_of(redis: Redis, prefix: str) -> set[str]:
 
 
 async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
-    """The keys of ours that lie beside BullMQ's, without prefix and queue."""
+    """The keys of ours that lie beside BullMQ's, but for figures, without prefix and queue."""
     base = f"{queue}:job:"
-    return {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
+    ours = {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
+    return {key for key in ours if not key.startswith(FIGURES)}
+
+
+async def own_keys_of_jobs(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
+    """The same without a worker's record, which stays while it runs, and for half a minute where it was killed."""
+    return {key for key in await own_keys(redis, prefix, queue) if not key.startswith(OF_A_WORKER)}
 
 
 async def leave_lock(redis: Redis, prefix: str, job_id: str, token: str = "token of the dead") -> str:

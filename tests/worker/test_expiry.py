@@ -12,7 +12,6 @@ from redis.asyncio import Redis
 from jobqueue import App, JobContext, Registry, make_job
 from jobqueue.clock import now_ms
 from jobqueue.handler import Handler
-from jobqueue.inspector import Inspector
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.worker.harness import add_raw, at_work, keys_of
@@ -106,7 +105,7 @@ async def test_an_expired_job_that_is_retried_by_hand_is_still_expired(settings:
     async with at_work(ours, counting(runs)) as site:
         await add_raw(redis, keys_of(ours), "late", stored(LONG_AGO_MS))
         await site.end_of("late")
-        await Inspector(site.app).retry(ours.jobs_queue, "late")
+        await site.app.retry_job("late", queue=ours.jobs_queue)
 
         await eventually(lambda: site.count("job.failed") == 2)
         assert await site.end_of("late") == ("failed", "Expired")

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, JobFailed, QueueVersionError, Registry, Worker, make_job
-from jobqueue.inspector import Inspector
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
@@ -76,7 +75,7 @@ async def test_a_job_refused_for_its_handler_runs_when_it_is_retried_where_the_h
         assert (await without.end_of(job_id))[0] == "failed"
 
     async with at_work(ours, *make_order(runs)) as site:
-        await Inspector(site.app).retry(ours.jobs_queue, job_id)
+        await site.app.retry_job(job_id, queue=ours.jobs_queue)
 
         assert await site.end_of(job_id) == ("completed", "3")
         assert runs == [Order(count=3)]

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, fixed, make_job
 from jobqueue.clock import now_ms
 from tests.conftest import MakeSettings
+from tests.patterns.working import own_keys, own_keys_of_jobs
 from tests.support.eventually import eventually
 from tests.worker.harness import ask, at_work, keys_of
 
@@ -110,4 +111,5 @@ async def test_finished_jobs_leave_no_lock_no_mark_and_nothing_active(settings: 
             assert await ask(redis, "LLEN", keys.of(word)) == 0
         assert await ask(redis, "SCARD", keys.of("stalled")) == 0
         assert await ask(redis, "KEYS", f"{keys.base}*:lock") == []
-        assert await ask(redis, "KEYS", f"{keys.base}job:*") == []
+        assert await own_keys_of_jobs(redis, ours.jobs_prefix) == set()
+    assert await own_keys(redis, ours.jobs_prefix) == set()

@@ -1,0 +1,1 @@
+"""Cron: the pages of the cron jobs."""

@@ -1,0 +1,1 @@
+"""Jobs: the lists of them, and the pages of one."""

@@ -1,0 +1,1 @@
+"""Queues: the overview, and the page of one."""

@@ -1,0 +1,1 @@
+"""Screenshots: a shop with all kinds of jobs, and pictures of its board."""

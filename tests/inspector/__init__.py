@@ -1,0 +1,1 @@
+"""Tests of the inspector: the one read-and-act API of every screen."""
