@@ -39,6 +39,7 @@ async def turn_of(queue: Queue, job: Job, handler: Handler[Any] | None) -> Turn 
 async def holders_of(queue: Queue, gate: str) -> tuple[tuple[str, ...], int]:
     """Some of the jobs that go first, and how many there are."""
     some: Sequence[str] | None
+    count: int | None
     some, count = await asyncio.gather(
         read(queue.client, "ZRANGEBYSCORE", gate, _HOLDER, _HOLDER, "LIMIT", 0, MAX_HOLDERS),
         read(queue.client, "ZCOUNT", gate, _HOLDER, _HOLDER),
