@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, get_args, get_type_hints
 
 from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import JsonSchemaMode
 
 from jobqueue.errors import DefinitionError, InvalidPayload
 from jobqueue.policy import PayloadFunction, Policy, call_key_function, check_key_function
@@ -152,11 +153,12 @@ def payload_adapter(function: Callable[..., Any]) -> TypeAdapter[Any] | None:
 
 
 def has_secrets(adapter: TypeAdapter[Any] | None) -> bool:
-    """True where the type holds a SecretStr anywhere; also where it has no JSON schema to tell."""
+    """True where the type takes or gives a SecretStr anywhere; also where it has no JSON schema to tell."""
     if adapter is None:
         return False
+    modes: tuple[JsonSchemaMode, ...] = ("validation", "serialization")
     try:
-        return '"format": "password"' in json.dumps(adapter.json_schema())
+        return any('"format": "password"' in json.dumps(adapter.json_schema(mode=mode)) for mode in modes)
     except PydanticUserError:
         return True
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, TypeAdapter, computed_field
 from typing_extensions import TypedDict
 
 from jobqueue import DefinitionError, Keep, exponential, fixed
@@ -246,3 +246,15 @@ def test_secrets_are_found_at_any_depth() -> None:
     assert has_secrets(payload_adapter(nested))
     assert not has_secrets(payload_adapter(takes_dataclass))
     assert not has_secrets(None)
+
+
+class WithKeyOfItsOwn(BaseModel):
+    user: str
+
+    @computed_field
+    def key(self) -> SecretStr:
+        return SecretStr(f"key of {self.user}")
+
+
+def test_a_secret_that_a_payload_makes_itself_counts_as_one_that_it_holds() -> None:
+    assert has_secrets(TypeAdapter(WithKeyOfItsOwn))

@@ -179,6 +179,7 @@ def handlers_own(attempt: int, error: BaseException) -> int:
 @example({"backoff": {"type": ["fixed"]}}, Policy())
 @example({"backoff": {"type": "fixed", "delay": float("inf")}}, None)
 @example({"backoff": float("inf")}, None)
+@example({"backoff": 1_576_800_000_001.0}, None)
 def test_every_stored_backoff_can_be_read(options: Mapping[str, Any], policy: Policy | None) -> None:
     backoff = wire.decode_backoff(options, policy)
 

@@ -59,6 +59,10 @@ for _, tie in ipairs(asked.ties) do
   elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then
     redis.call("ZREM", tie.key, id) -- left by a job of that id which was removed
     mayRun = mayRun and pass(base, tie, job, now, keep)
+  elseif tie.kind == "limit" and redis.call("ZREM", tie.key, id) == 1 then -- likewise; a delayed job asks when it is due
+    if release(base, tie.key, tie.max, now, keep) > 0 then
+      markReady(base)
+    end
   end
 end
 if isParked and mayRun then -- only jobs that were removed had been in its way

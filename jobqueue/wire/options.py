@@ -47,7 +47,7 @@ def decode_backoff(options: Mapping[str, Any], policy: Policy | None) -> Backoff
     stored = options.get("backoff")
     fixed_ms = encoding.as_whole(stored)
     if fixed_ms is not None:
-        return fixed(max(fixed_ms, 0))
+        return fixed(min(max(fixed_ms, 0), MAX_DELAY_MS))
     fields = encoding.as_object(stored)
     if not fields:
         return None

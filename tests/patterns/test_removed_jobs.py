@@ -94,3 +94,23 @@ async def test_a_job_that_was_not_removed_keeps_its_mark(settings: MakeSettings)
         async with serving(app):
             assert await first.wait(WAIT_S) == {"superseded": True, "by": "y"}
             assert await second.wait(WAIT_S) == "synced"
+
+
+async def test_a_delayed_job_has_no_place_of_a_removed_one_of_its_id(settings: MakeSettings) -> None:
+    """`x` was about to run in the only place of its limit when a tool removed it. A new `x`, in an hour, was taken for the
+    one that held the place, so that no other job ran until then.
+    """
+
+    @make_job(concurrency=1)
+    async def call(ctx: JobContext) -> str:
+        return "called"
+
+    async with App(Registry([call]), settings()) as app:
+        await app.enqueue_job(call, job_id="x")
+        parked = await app.enqueue_job(call)
+        await remove(app, "x")
+        await app.enqueue_job(call, job_id="x", delay_ms=3_600_000)
+
+        assert await app.client.call("ZRANGEBYSCORE", app.queue().keys.limit("call", ""), 0, 0) == [parked.job_id]
+        async with serving(app):
+            assert await parked.wait(WAIT_S) == "called"
