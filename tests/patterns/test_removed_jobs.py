@@ -97,8 +97,8 @@ async def test_a_job_that_was_not_removed_keeps_its_mark(settings: MakeSettings)
 
 
 async def test_a_delayed_job_has_no_place_of_a_removed_one_of_its_id(settings: MakeSettings) -> None:
-    """`x` was about to run in the only place of its limit when a tool removed it. A new `x`, in an hour, was taken for the
-    one that held the place, so that no other job ran until then.
+    """`x` was about to run in the only place of its limit when a tool removed it. A new `x`, in an hour, was taken for
+    the one that held the place, so that no other job ran until then.
     """
 
     @make_job(concurrency=1)
