@@ -87,13 +87,14 @@ async def search(
 
 
 def newest_first(found: Iterable[Found]) -> list[Found]:
-    """By time, and within a millisecond by id, since those that were enqueued together have ids that count up."""
+    """By time, and within a millisecond by id where ids count up; else in the order of their state."""
     by_time = sorted(found, key=_AT_MS, reverse=True)
     return [one for _, tied in groupby(by_time, _AT_MS) for one in _last_id_first(list(tied))]
 
 
 def _last_id_first(tied: list[Found]) -> list[Found]:
-    return tied if len(tied) == 1 else sorted(tied, key=lambda one: naturally(one.id), reverse=True)
+    is_counted = len(tied) > 1 and all(one.id.isdecimal() for one in tied)
+    return sorted(tied, key=lambda one: naturally(one.id), reverse=True) if is_counted else tied
 
 
 def _rows(flat: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:
