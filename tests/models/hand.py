@@ -87,7 +87,7 @@ class Hand:
             return None
         admitted = admission.admit(job, claimed.fetched, policy, registry, keys, self.claimant.token)
         if not isinstance(admitted, Admitted):
-            self.holding = Refused(job, ties.of_stored_job(keys, job, handler), admitted)
+            self.holding = Refused(job, ties.of_any_job(keys, job, handler), admitted)
             return None
         entry = await self._queue.enter(job, admitted.ties, self.claimant, fetch=self._fetches)
         outcome = refused(entry, admitted.handler)
