@@ -59,7 +59,8 @@ _Limit: TypeAlias = Annotated[
     Field(description=f"how many at most, 1 to {MAX_LIMIT}; clamped, {PAGE_SIZE} where it is no number"),
 ]
 _StateWord: TypeAlias = Annotated[State, BeforeValidator(_read_state), WithJsonSchema({"enum": list(STATES)})]
-_QueueName: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{QUEUE_NAME}$"})]
+_QueueName: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^({QUEUE_NAME})?$"})]
+"""An empty one counts as left out."""
 _Moment: TypeAlias = Annotated[int, BeforeValidator(read_moment_ms), WithJsonSchema(MOMENT)]
 _Flag: TypeAlias = Annotated[bool, BeforeValidator(_read_flag)]
 _RelatedText: TypeAlias = Annotated[

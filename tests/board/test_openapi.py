@@ -114,3 +114,18 @@ async def test_the_document_knows_where_it_is_mounted(app: App, document: dict[s
 async def test_no_answer_is_a_5xx_or_outside_of_the_document() -> None:
     """The short form of scripts/fuzz-api: the same requests each time."""
     assert await fuzz(seconds=None, seed=1) == 0
+
+
+async def test_an_empty_name_of_a_queue_is_allowed_by_the_document_as_it_is_by_the_routes(
+    app: App, client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    """It counts as left out; the document refused it, so that 200 was an answer to what could not be asked."""
+    job = await app.enqueue_job("heartbeat", delay_ms=60_000)
+    promote = operations_of(document)["POST", "/api/admin/job/{jobId}/promote"]
+    (queue,) = (one for one in promote["parameters"] if one["name"] == "queue")
+
+    answer = await client.post(f"/api/admin/job/{job.job_id}/promote?queue=")
+
+    assert answer.status_code == 200
+    assert re.fullmatch(queue["schema"]["pattern"], "")
+    assert not re.fullmatch(queue["schema"]["pattern"], "a:b")
