@@ -5,11 +5,12 @@ Tables belong to the packages that use them: each has metadata of its own.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from sqlalchemy.types import TypeDecorator
 
 from jobqueue.clock import now_ms as wall_clock_ms
 from jobqueue.errors import DatabaseUnavailable, SettingsError
+from jobqueue.sqlite import SqliteConnections
 
 DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -83,8 +85,10 @@ def parse_database_url(database_url: str) -> URL:
     """
     try:
         url = make_url(database_url)
-    except (ArgumentError, ValueError) as error:
-        raise SettingsError("DATABASE_URL", "is not a URL like sqlite+aiosqlite:///jobs.db") from error
+    except (ArgumentError, ValueError):
+        raise SettingsError("DATABASE_URL", "is not a URL like sqlite+aiosqlite:///jobs.db") from None
+    if "@" in (url.host or ""):  # the end of a password, which would be shown as a part of the host
+        raise SettingsError("DATABASE_URL", "has two '@'; percent-encode '@' as %40 in user name and password")
     driver = DRIVERS.get(url.drivername)
     if driver is None:
         known = "sqlite+aiosqlite:///… or postgresql+asyncpg://…"
@@ -92,16 +96,21 @@ def parse_database_url(database_url: str) -> URL:
     return url.set(drivername=driver)
 
 
+def address_of(url: URL) -> str:
+    """The URL as it may be shown: without its password, and without its options, of which one may be a password."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One engine with its pool. `address` is its URL without the password, fit to be shown."""
+    """One engine with its pool. `address` is its URL, fit to be shown."""
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
 
     @property
     def address(self) -> str:
-        return self.engine.url.render_as_string(hide_password=True)
+        return address_of(self.engine.url)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[AsyncSession]:
@@ -110,14 +119,9 @@ class Database:
         Only database work belongs inside. Raises: DatabaseUnavailable where the database is away, busy too
         long, not upgraded or not for this user; other errors of the database as SQLAlchemy names them.
         """
-        try:
+        with telling_unavailable(self.engine.url):
             async with self.sessions.begin() as session:
                 yield session
-        except (OSError, DBAPIError, NoFreeConnection) as error:
-            reason = _why_unavailable(error)
-            if reason is None:
-                raise
-            raise DatabaseUnavailable(self.address, reason) from error
 
     async def ping(self) -> None:
         """One round trip. Raises: DatabaseUnavailable."""
@@ -125,14 +129,30 @@ class Database:
             await session.execute(text("SELECT 1"))
 
 
+@contextmanager
+def telling_unavailable(url: URL) -> Generator[None]:
+    """Around work on a database. Raises: DatabaseUnavailable for errors that say that it is of no use now."""
+    try:
+        yield
+    except (OSError, DBAPIError, NoFreeConnection) as error:
+        reason = _why_unavailable(error)
+        if reason is None:
+            raise
+        raise DatabaseUnavailable(address_of(url), reason) from error
+
+
 @asynccontextmanager
 async def open_database(database_url: str, *, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncGenerator[Database]:
     """A database for the length of the block; connections are made at first use. Raises: SettingsError."""
-    engine = _engine(parse_database_url(database_url), connect_timeout_s)
+    connections = SqliteConnections()
+    engine = _engine(parse_database_url(database_url), connect_timeout_s, connections)
     try:
         yield Database(engine, async_sessionmaker(engine, expire_on_commit=False))
     finally:
-        await engine.dispose()
+        try:
+            await engine.dispose()
+        finally:
+            await connections.close()
 
 
 class _Cursor(Protocol):
@@ -144,28 +164,36 @@ class _SqliteConnection(Protocol):
     def cursor(self) -> _Cursor: ...
 
 
-def _engine(url: URL, connect_timeout_s: float) -> AsyncEngine:
+def _engine(url: URL, connect_timeout_s: float, sqlite_connections: SqliteConnections) -> AsyncEngine:
     # asyncpg would wait a minute for a host that swallows packets; for sqlite3 it is the wait for a busy file.
+    arguments: dict[str, object] = {"timeout": connect_timeout_s}
+    if url.get_backend_name() == "sqlite":
+        arguments["async_creator_fn"] = sqlite_connections.connect
     try:
         # What a statement carries may be a secret, and an error with it would go into the log.
-        options = {"pool_pre_ping": True, "hide_parameters": True, "connect_args": {"timeout": connect_timeout_s}}
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=arguments)
     except ModuleNotFoundError as error:
         raise SettingsError("DATABASE_URL", f"needs {error.name}: pip install 'jobqueue[postgres]'") from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "do_connect", _require_folder)
+        event.listen(engine.sync_engine, "do_connect", _find_file)
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _require_folder(_dialect: Dialect, _record: object, arguments: Sequence[object], _named: object) -> None:
-    """Fail before aiosqlite does: its thread outlives a failed connect, and breaks loudly once the loop ends.
+def _find_file(_dialect: Dialect, _record: object, arguments: Sequence[object], _named: object) -> None:
+    """SQLite itself says only that it cannot open the file. Raises: FileNotFoundError where its folder is missing."""
+    name = str(arguments[0])
+    path = Path(name)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    if name != ":memory:" and not name.startswith("file:"):
+        _make_private(path)
 
-    Raises: FileNotFoundError.
-    """
-    folder = Path(str(arguments[0])).parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
+
+def _make_private(path: Path) -> None:
+    """Make the file unless it is there: SQLite would let the whole machine read payloads and secrets of webhooks."""
+    with suppress(OSError):  # it is there, or SQLite will say what is wrong
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _prepare_sqlite(connection: _SqliteConnection, _record: object) -> None:
@@ -192,6 +220,8 @@ _FOR_PEOPLE = (
     ("42P01", ("no such table",), f"its tables are missing ({{}}); {_UPGRADE}"),
     ("42703", ("no such column", "has no column named"), f"its tables are of another version ({{}}); {_UPGRADE}"),
     ("42501", ("readonly database",), "its user may not do that ({})"),
+    ("28P01", (), "it refuses the login ({})"),
+    ("28000", (), "it refuses the login ({})"),
 )
 """What stays so until a person has done something about it: SQLSTATE, SQLite's words, and what to say."""
 
