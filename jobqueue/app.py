@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 
 from jobqueue.bulk import BulkEnqueuer, EnqueuedJobs, Item, OnProgress
 from jobqueue.control import NO_REASON, Cancelling, Control
@@ -25,6 +26,9 @@ from jobqueue.results import Results
 from jobqueue.settings import Settings
 from jobqueue.stream import EventStreams
 from jobqueue.subscriptions import BUFFERED, Subscription, Subscriptions
+
+if TYPE_CHECKING:
+    from jobqueue.outbox import Outbox
 
 P = TypeVar("P")
 
@@ -46,7 +50,8 @@ class App:
         self.streams = EventStreams(self.queue, self.new_client)
         self._results = Results(self.queue, self.streams)
         self._subscriptions = Subscriptions(self.queue, self.registry, self.streams)
-        self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results)
+        self._outbox: Outbox | None = None
+        self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results, self._opened_outbox)
         self._bulk = BulkEnqueuer(self._enqueuer)
         self.control = Control(self.registry, self.queue, self.queue_names)
         self.flows = Flows(self._enqueuer)
@@ -62,7 +67,16 @@ class App:
     async def close(self) -> None:
         """Close every connection; twice is fine."""
         await self.streams.close()
+        if self._outbox is not None:
+            await self._outbox.close()
         await self.client.close()
+
+    def _opened_outbox(self) -> Outbox:
+        """Imported when it is first used: a service that has none has no need of SQLAlchemy."""
+        if self._outbox is None:
+            make = cast("type[Outbox]", import_module("jobqueue.outbox").Outbox)
+            self._outbox = make(self.settings, self.queue)
+        return self._outbox
 
     def queue(self, name: str | None = None) -> Queue:
         """One queue by its name, JOBS_QUEUE by default."""
@@ -101,8 +115,12 @@ class App:
 
         Units: `delay_ms` and `timeout_ms` milliseconds; `run_at` a datetime with a zone; `priority` 0 (none, first)
         to 2,097,151, lower first; `attempts` all tries.
+        With `session` it is written in that transaction, and goes on to Redis when that has committed. A queue that has
+        JOBS_MAX_QUEUE_DEPTH jobs takes no more where DATABASE_URL is set: they wait in the database, but for those with
+        `bypass_outbox`.
         Raises: UnknownHandler, InvalidPayload, PayloadTooLarge, InvalidOption before anything is written;
-        RedisUnavailable; OutcomeUnknown where the answer was lost and no `job_id` makes a repeat safe.
+        RedisUnavailable; OutcomeUnknown where the answer was lost and no `job_id` makes a repeat safe;
+        DatabaseUnavailable for a job that goes to the database.
         """
         return await self._enqueuer.enqueue(handler, payload, options)
 

@@ -6,16 +6,17 @@ import asyncio
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
 
 from jobqueue.enqueue import Enqueuer, in_doubt_about
-from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown, RedisUnavailable
+from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown, QueueFull, RedisUnavailable
 from jobqueue.handler import Handler
 from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause, is_refused_for_now
-from jobqueue.transitions import Added
+from jobqueue.transitions import Added, Terms
 from jobqueue.wire import NewJob
 
 BATCH: Final = 1_000
@@ -31,7 +32,8 @@ OnProgress: TypeAlias = Callable[[int], None]
 class EnqueuedJobs(Sequence[Enqueued]):
     """The answers to many enqueues, in order; a million of them take some ten megabytes.
 
-    Their ids are BullMQ's counters, so an id is a number and everything else is shared.
+    Their ids are BullMQ's counters, so an id is a number and everything else is shared; but for those that went to the
+    outbox, which take some hundred bytes each.
     """
 
     def __init__(self, outcomes: OutcomeSource | None = None) -> None:
@@ -41,6 +43,8 @@ class EnqueuedJobs(Sequence[Enqueued]):
         self._known_kinds: dict[tuple[str, str], int] = {}
         self._kind_of: list[tuple[str, str]] = []
         self._superseded: dict[int, str] = {}
+        self._outboxed: dict[int, str] = {}
+        """The ids of those that went to the outbox, which are no numbers."""
 
     def extend(self, batch: Sequence[NewJob], answers: Sequence[Added | Exception]) -> None:
         """Take the jobs of a batch that were stored."""
@@ -55,7 +59,9 @@ class EnqueuedJobs(Sequence[Enqueued]):
             self._kind_of.append(kind)
         if added.superseded is not None:
             self._superseded[len(self._ids)] = added.superseded
-        self._ids.append(int(added.job_id))
+        if added.outboxed:
+            self._outboxed[len(self._ids)] = added.job_id
+        self._ids.append(0 if added.outboxed else int(added.job_id))
         self._kinds.append(self._known_kinds[kind])
 
     def __len__(self) -> int:
@@ -70,8 +76,11 @@ class EnqueuedJobs(Sequence[Enqueued]):
             return [self[one] for one in range(*position.indices(len(self)))]
         place = range(len(self))[position]
         name, queue = self._kind_of[self._kinds[place]]
-        job_id, superseded = str(self._ids[place]), self._superseded.get(place)
-        return Enqueued(job_id, name, queue, superseded=superseded, _outcomes=self._outcomes)
+        outboxed, superseded = self._outboxed.get(place), self._superseded.get(place)
+        job_id = outboxed or str(self._ids[place])
+        return Enqueued(
+            job_id, name, queue, superseded=superseded, outboxed=outboxed is not None, _outcomes=self._outcomes
+        )
 
 
 class BulkEnqueuer:
@@ -86,6 +95,7 @@ class BulkEnqueuer:
         """Store the jobs, one round trip for each batch of 1,000; in order, but where scripts are flushed or the slot
         moves in the middle: then some are sent again behind those that have left.
 
+        What a full queue has no room for goes to the outbox; with `session` all of them do, in its transaction.
         A list or tuple is checked wholly before its first job is written; another iterable batch by batch, and no more
         than three batches of it are in memory.
         Raises: as `Enqueuer.enqueue`; an EnqueueError says the position; a note tells how many jobs were stored.
@@ -96,11 +106,12 @@ class BulkEnqueuer:
         batches = _batches(self._encode_each(items, asked), whole=isinstance(items, list | tuple))
         stored = EnqueuedJobs(self._enqueuer.outcomes)
         sent: deque[_Sent] = deque()
+        in_flight = _IN_FLIGHT if asked.session is None else 1  # a session is for one task at a time
         try:
             for batch in batches:
-                sent.append(_Sent(batch, asyncio.create_task(self._add_all(batch))))
+                sent.append(_Sent(batch, asyncio.create_task(self._store_all(batch, asked))))
                 await asyncio.sleep(0)  # it leaves before the next one is encoded
-                if len(sent) == _IN_FLIGHT:
+                if len(sent) == in_flight:
                     await _take(sent, stored, on_progress)
             while sent:
                 await _take(sent, stored, on_progress)
@@ -116,16 +127,28 @@ class BulkEnqueuer:
             raise
         return stored
 
-    async def _add_all(self, batch: list[NewJob]) -> Sequence[Added | Exception]:
+    async def _store_all(self, batch: list[NewJob], asked: CheckedOptions) -> Sequence[Added | Exception]:
+        """What became of each job: in Redis, or where there is no room, in the outbox."""
+        if asked.session is not None:
+            return await self._enqueuer.outbox().write(asked.session, batch)
+        answers = list(await self._add_all(batch, self._enqueuer.terms(asked)))
+        spilled = [place for place, answer in enumerate(answers) if isinstance(answer, QueueFull)]
+        if spilled:
+            added = await self._enqueuer.outbox().spill([batch[place] for place in spilled])
+            for place, answer in zip(spilled, added, strict=True):
+                answers[place] = answer
+        return answers
+
+    async def _add_all(self, batch: list[NewJob], terms: Terms) -> Sequence[Added | Exception]:
         """What became of each job; those of one queue leave in one write."""
         by_queue: defaultdict[str, list[int]] = defaultdict(list)
         for place, job in enumerate(batch):
             by_queue[job.queue].append(place)
         if len(by_queue) == 1:
-            return await self._add_to(self._enqueuer.queue_named(batch[0].queue), batch)
+            return await self._add_to(self._enqueuer.queue_named(batch[0].queue), batch, terms)
         answers: list[Added | Exception] = [OutcomeUnknown()] * len(batch)
         adding = [
-            self._add_to(self._enqueuer.queue_named(name), [batch[place] for place in places])
+            self._add_to(self._enqueuer.queue_named(name), [batch[place] for place in places], terms)
             for name, places in by_queue.items()
         ]
         for places, added in zip(by_queue.values(), await asyncio.gather(*adding), strict=True):
@@ -133,13 +156,13 @@ class BulkEnqueuer:
                 answers[place] = answer
         return answers
 
-    async def _add_to(self, queue: Queue, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+    async def _add_to(self, queue: Queue, jobs: Sequence[NewJob], terms: Terms) -> Sequence[Added | Exception]:
         """Those that a server refused which is not the one to ask, or not yet, are asked for again in time."""
         answers: list[Added | Exception] = []
         try:
             async with asyncio.timeout(self._enqueuer.settings.redis_call_ms / 1000):
-                answers += await queue.add_all(jobs)
-                await _add_refused(queue, jobs, answers)
+                answers += await queue.add_all(jobs, repeat(terms))
+                await _add_refused(queue, jobs, terms, answers)
         except TimeoutError as error:
             if not answers:
                 raise in_doubt_about(queue, error) from error
@@ -182,7 +205,7 @@ async def _end_all(sent: deque[_Sent]) -> None:
     await asyncio.gather(*(adding for _, adding in sent), return_exceptions=True)
 
 
-async def _add_refused(queue: Queue, jobs: Sequence[NewJob], answers: list[Added | Exception]) -> None:
+async def _add_refused(queue: Queue, jobs: Sequence[NewJob], terms: Terms, answers: list[Added | Exception]) -> None:
     """Add again, in order, those that were refused for now, until none is."""
     pause = Pause()
     while True:
@@ -197,7 +220,7 @@ async def _add_refused(queue: Queue, jobs: Sequence[NewJob], answers: list[Added
         for place in refused:  # from here until the answer is there, nobody knows
             answers[place] = ConnectionLost(queue.client.address, "no answer in time")
         try:
-            again = await queue.add_all([jobs[place] for place in refused])
+            again = await queue.add_all([jobs[place] for place in refused], repeat(terms))
         except RedisUnavailable as error:
             again = [error] * len(refused)
         for place, answer in zip(refused, again, strict=True):

@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 from pydantic import JsonValue
 
 from jobqueue import encoding, wire
-from jobqueue.errors import DuplicateJob, InvalidOption, JobError, JobNotFound, JobNotInState, RedisError
+from jobqueue.errors import DuplicateJob, InvalidOption, JobError, JobNotFound, JobNotInState, LockLost, RedisError
 from jobqueue.handler import Handler
-from jobqueue.job import EnqueueOptions
+from jobqueue.job import PlainOptions
 from jobqueue.packing import pack
 from jobqueue.queue import Queue
 from jobqueue.redis.client import Call
-from jobqueue.scripts import Script, own, shipped
+from jobqueue.scripts import Script, own
 from jobqueue.ties import UniqueTie
 from jobqueue.transitions import Added
 from jobqueue.wire import PLACE, NewJob, OnFailure, ParentRef
@@ -28,7 +28,7 @@ _LAST: Final = 2**53
 _DIGITS = re.compile(r"(\d+)")
 
 
-class ChildOptions(EnqueueOptions, total=False):
+class ChildOptions(PlainOptions, total=False):
     """What a caller may ask for a job that is another one's child.
 
     `on_failure` says what its failure means to the parent; without it the parent waits until the child is retried.
@@ -86,15 +86,18 @@ Placed: TypeAlias = tuple[Queue, NewJob]
 """A job and the queue that it goes to."""
 
 
-async def add_together(jobs: Sequence[Placed]) -> Sequence[Added]:
+async def add_together(jobs: Sequence[Placed], parent_token: str | None = None) -> Sequence[Added]:
     """Store a tree's jobs in one step, parents before their children: all of them, or none.
+
+    With a `parent_token` only while the first one's parent is held under it.
 
     Each has an id of its own, and its ties are claimed in the same step. Where the first one exists, as a child of the
     same parent if it has one, nothing is stored and no job counts as created: so it is safe to ask again.
     Raises: InvalidOption where another one's id exists, DuplicateJob where one refuses duplicates and has one,
-    JobNotFound or JobNotInState where the first one's parent is over; then nothing was stored. And what `Queue` raises.
+    JobNotFound, JobNotInState or LockLost where the first one's parent is over, or not held under the token; then
+    nothing was stored. And what `Queue` raises.
     """
-    verdict, *details = cast(list[Any], await jobs[0][0].client.run(*_one_call(jobs)))
+    verdict, *details = cast(list[Any], await jobs[0][0].client.run(*_one_call(jobs, parent_token)))
     if verdict == "added":
         return [_added(answer, job) for answer, (_, job) in zip(details[0], jobs, strict=True)]
     if verdict == "there":
@@ -107,7 +110,7 @@ async def add_together(jobs: Sequence[Placed]) -> Sequence[Added]:
     raise InvalidOption("job_id", f"{job.job_id!r} exists already in queue {job.queue!r}, so nothing was stored")
 
 
-def _one_call(jobs: Sequence[Placed]) -> Call:
+def _one_call(jobs: Sequence[Placed], parent_token: str | None) -> Call:
     """The add scripts of all jobs as one script. Source: addFlow.lua."""
     calls = [queue.adding(job) for queue, job in jobs]
     numbers: dict[Script, int] = {}
@@ -116,6 +119,7 @@ def _one_call(jobs: Sequence[Placed]) -> Call:
     parent = jobs[0][1].parent
     asked = {
         "parent": "" if parent is None else parent.key,
+        "token": parent_token or "",
         "uniques": [
             (place, queue.keys.base, tie.key)
             for place, (queue, job) in enumerate(jobs, start=1)
@@ -147,18 +151,11 @@ def _added(answer: Any, job: NewJob) -> Added:
 
 def _orphaned(job: NewJob, how: str) -> JobError:
     parent = job.parent or ParentRef("", "")
+    if how == "lost":
+        return LockLost(f"job {parent.id!r}, which is to be its parent, is not this run's any more")
     if how == "finished":
         return JobNotInState(parent.id, "unfinished", "finished, so no child can be added")
     return JobNotFound(parent.id, parent.queue_key.rpartition(":")[2])
-
-
-async def remove_pending(queue: Queue, job_id: str) -> None:
-    """Remove the children of a job that have not ended and do not run now, with their children.
-
-    Source: removeUnprocessedChildren.
-    """
-    keys = [queue.keys.job(job_id), queue.keys.of("meta")]
-    await queue.client.run(shipped("removeUnprocessedChildren"), keys, [queue.keys.base, job_id])
 
 
 # Reading

@@ -167,7 +167,8 @@ class JobContext:
     def log(self, message: str) -> None:
         """Add a line to the job's log.
 
-        Not awaited: lines are sent in order and are never lost before the end of the try. From any thread.
+        Not awaited: lines are sent in order and are never lost before the end of the try. From any thread. Those of a
+        run that has lost its job are dropped.
         """
         self._log(message)
 
@@ -189,7 +190,10 @@ class JobContext:
     async def enqueue_job(
         self, handler: Handler[Any] | str, payload: Any = None, **options: Unpack[EnqueueOptions]
     ) -> Enqueued:
-        """Enqueue a job that records this one as its creator. Raises: as `jobqueue.enqueue_job`."""
+        """Enqueue a job that records this one as its creator.
+
+        Raises: as `jobqueue.enqueue_job`; LockLost where this job is another run's by now: it enqueues what is wanted.
+        """
         return await self._enqueue(handler, payload, options, self.job.id)
 
     @overload
@@ -208,7 +212,7 @@ class JobContext:
         A job may be run more than once; give the child a `job_id`, and the second time it is the one that exists
         (`created` is False). A job that returns while a child is still to run fails.
         Raises: as `jobqueue.enqueue_job`, whose options these are, beside `on_failure` (see `jobqueue.flow`);
-        JobNotFound and JobNotInState where this job is over meanwhile.
+        JobNotFound and JobNotInState where this job is over meanwhile; LockLost where it is another run's by now.
         """
         return await self._known_family().add_child(self.job, handler, payload, options)
 
@@ -228,7 +232,7 @@ class JobContext:
         """Remove the children of this job that have not ended and do not run now, with their children.
 
         So a job may return that goes on after a failure ("continue_parent") and needs the others no more.
-        Raises: RedisUnavailable; RedisReplyError.
+        Raises: RedisUnavailable; RedisReplyError; LockLost where this job is another run's by now.
         """
         await self._known_family().remove_pending_children(self.job)
 

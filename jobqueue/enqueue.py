@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from jobqueue import encoding, ties, wire
 from jobqueue.clock import now_ms
@@ -14,25 +14,34 @@ from jobqueue.errors import (
     ConnectionLost,
     InvalidOption,
     InvalidPayload,
+    LockLost,
     OutcomeUnknown,
     PayloadTooLarge,
+    QueueFull,
     RedisError,
     RedisReplyError,
     RedisUnavailable,
 )
 from jobqueue.handler import Handler
-from jobqueue.job import MAX_DELAY_MS, Enqueued, EnqueueOptions, Envelope, OutcomeSource
+from jobqueue.job import MAX_DELAY_MS, DatabaseSession, Enqueued, EnqueueOptions, Envelope, OutcomeSource
 from jobqueue.options import NOTHING_ASKED, CheckedOptions, check_options
 from jobqueue.packing import Entries
-from jobqueue.queue import Queue
+from jobqueue.queue import NOT_ITS_OWN, Queue
 from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 from jobqueue.ties import Ties
-from jobqueue.transitions import Added
+from jobqueue.transitions import ANY_TERMS, Added, Creator, Terms
 from jobqueue.wire import NewJob
 
 _BARE = Envelope(None)
+
+
+class Outbox(Protocol):
+    """Where jobs stand that are not in Redis yet: in the caller's transaction, or for want of room."""
+
+    async def write(self, session: DatabaseSession, jobs: Sequence[NewJob]) -> Sequence[Added]: ...
+    async def spill(self, jobs: Sequence[NewJob]) -> Sequence[Added]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Enqueuer:
     registry: Registry
     queue_named: Callable[[str], Queue]
     outcomes: OutcomeSource
+    outbox: Callable[[], Outbox]
 
     async def enqueue(
         self,
@@ -50,17 +60,54 @@ class Enqueuer:
         payload: Any = None,
         options: EnqueueOptions | None = None,
         created_by: str | None = None,
+        creator: Creator | None = None,
     ) -> Enqueued:
-        """Store one job.
+        """Store one job; with a `creator` only while that run has its job.
 
-        Raises: EnqueueError, with nothing written; RedisUnavailable; RedisReplyError; OutcomeUnknown.
+        Raises: EnqueueError, with nothing written; RedisUnavailable; RedisReplyError; OutcomeUnknown;
+        DatabaseUnavailable where the job goes by the outbox; LockLost.
         """
-        return await self.store(self.encode(handler, payload, check_options(options or {}), created_by))
+        asked = check_options(options or {})
+        job = self.encode(handler, payload, asked, created_by)
+        terms = self.terms(asked)
+        if creator is not None:
+            terms = await self._as_created_by(creator, job, asked, terms)
+        if asked.session is not None:
+            added = (await self.outbox().write(asked.session, [job]))[0]
+        else:
+            added = await self._add_or_spill(job, terms)
+        return self._enqueued(job, added)
 
     async def store(self, job: NewJob) -> Enqueued:
-        """Store what `encode` made. Raises: as `enqueue`."""
-        added = await self._add(self.queue_named(job.queue), job)
-        return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self.outcomes)
+        """Store what `encode` made, however full the queue is. Raises: as `enqueue`."""
+        return self._enqueued(job, await self._add(self.queue_named(job.queue), job, ANY_TERMS))
+
+    def terms(self, asked: CheckedOptions) -> Terms:
+        """On what terms a job that somebody asked for is added."""
+        if asked.bypass_outbox or not self.settings.has_overflow:
+            return ANY_TERMS
+        return Terms(below=self.settings.jobs_max_queue_depth)
+
+    async def _as_created_by(self, creator: Creator, job: NewJob, asked: CheckedOptions, terms: Terms) -> Terms:
+        """A script cannot look into another queue of a cluster, nor a transaction into Redis: there it is asked before.
+
+        Raises: LockLost.
+        """
+        if job.queue == creator.queue and asked.session is None:
+            return terms._replace(lock=creator.lock, token=creator.token)
+        if await self.queue_named(creator.queue).client.call("GET", creator.lock) != creator.token:
+            raise LockLost(NOT_ITS_OWN)
+        return terms
+
+    async def _add_or_spill(self, job: NewJob, terms: Terms) -> Added:
+        try:
+            return await self._add(self.queue_named(job.queue), job, terms)
+        except QueueFull:
+            return (await self.outbox().spill([job]))[0]
+
+    def _enqueued(self, job: NewJob, added: Added) -> Enqueued:
+        job_id, created, superseded, outboxed = added
+        return Enqueued(job_id, job.name, job.queue, created, superseded, outboxed, self.outcomes)
 
     def encode(
         self,
@@ -120,18 +167,20 @@ class Enqueuer:
             raise PayloadTooLarge(size, limit)
         return encoded
 
-    async def _add(self, queue: Queue, job: NewJob) -> Added:
+    async def _add(self, queue: Queue, job: NewJob, terms: Terms) -> Added:
         """Where a call can leave at once its own time limit holds, and a timer around it would cost more than it."""
         gives_up_at_s = asyncio.get_running_loop().time() + self.settings.redis_call_ms / 1000
         trouble: RedisError | None = None
         if queue.client.is_ready:
             try:
-                return await queue.add(job)
+                return await queue.add(job, terms)
             except (RedisUnavailable, RedisReplyError) as error:
                 trouble = error
-        return await self._add_until(gives_up_at_s, queue, job, trouble)
+        return await self._add_until(gives_up_at_s, queue, job, terms, trouble)
 
-    async def _add_until(self, gives_up_at_s: float, queue: Queue, job: NewJob, trouble: RedisError | None) -> Added:
+    async def _add_until(
+        self, gives_up_at_s: float, queue: Queue, job: NewJob, terms: Terms, trouble: RedisError | None
+    ) -> Added:
         """With a job id a lost answer is asked for again, since Redis keeps one; without, that would repeat the job.
         What a server refused that is not the one to ask, or not yet, was not executed and is asked again."""
         pause, in_doubt = Pause(), False
@@ -145,7 +194,7 @@ class Enqueuer:
                         await pause.rest()
                     trouble = None
                     try:
-                        return await queue.add(job)
+                        return await queue.add(job, terms)
                     except (RedisUnavailable, RedisReplyError) as error:
                         trouble = error
         except (ConnectionLost, TimeoutError) as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Self
 
+from jobqueue.harmless import without_echo
+
 LONGEST_DELAY_MS: Final = 50 * 365 * 24 * 60 * 60 * 1000
 """How far a job may be put off: 50 years."""
 
@@ -120,8 +122,39 @@ class DuplicateJob(EnqueueError):
         self.job_id = job_id
 
 
+class QueueFull(JobqueueError):
+    """The queue has as many jobs as it may have, or some that wait for room stand before this one."""
+
+
+class LeaseLost(JobqueueError):
+    """Another relay moves the rows of this queue by now."""
+
+
 class OutcomeUnknown(JobqueueError):
     """The answer was lost, so the job may have been stored; give it a job_id to make a repeat safe."""
+
+
+# Outbox
+
+
+class OutboxError(JobqueueError):
+    """What was asked of a row of the outbox cannot be done."""
+
+
+class RowNotFound(OutboxError):
+    """There is no such row."""
+
+    def __init__(self, row_id: int) -> None:
+        super().__init__(f"the outbox has no row {row_id}: its job is in Redis by now, or it was removed")
+        self.row_id = row_id
+
+
+class RowNotSetAside(OutboxError):
+    """The row waits for its turn, so the relay may be moving it."""
+
+    def __init__(self, row_id: int) -> None:
+        super().__init__(f"row {row_id} of the outbox is not set aside: the relay moves it by itself")
+        self.row_id = row_id
 
 
 # Cron
@@ -195,6 +228,9 @@ class ClientClosed(RedisError):
 
 class RedisReplyError(RedisError):
     """Redis answered with an error."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(without_echo(answer))
 
     @property
     def code(self) -> str:

@@ -6,14 +6,22 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar, Unpack, cast, get_args, overload
+from typing import Any, Final, NamedTuple, TypeVar, Unpack, cast, get_args, get_type_hints, overload
 from uuid import uuid4
 
-from jobqueue.children import ChildOptions, Children, Placed, add_together, read_children, remove_pending
+from jobqueue.children import ChildOptions, Children, Placed, add_together, read_children
 from jobqueue.enqueue import Enqueuer, in_doubt_about
-from jobqueue.errors import ConnectionLost, DuplicateJob, EnqueueError, InvalidOption, RedisReplyError, RedisUnavailable
+from jobqueue.errors import (
+    ConnectionLost,
+    DuplicateJob,
+    EnqueueError,
+    InvalidOption,
+    LockLost,
+    RedisReplyError,
+    RedisUnavailable,
+)
 from jobqueue.handler import Handler
-from jobqueue.job import Enqueued, EnqueueOptions, Job
+from jobqueue.job import Enqueued, EnqueueOptions, Job, PlainOptions
 from jobqueue.keys import QueueKeys
 from jobqueue.options import CheckedOptions, check_options
 from jobqueue.redis.retry import Pause, is_refused_for_now
@@ -25,6 +33,8 @@ MAX_JOBS: Final = 1_000
 MAX_DEPTH: Final = 50
 MAX_CHARACTERS: Final = 16_000_000
 """Of the data of all jobs: Redis takes a flow in one step, and does nothing else meanwhile."""
+
+_OF_THE_OUTBOX: Final = frozenset(get_type_hints(EnqueueOptions)) - frozenset(get_type_hints(PlainOptions))
 
 P = TypeVar("P")
 
@@ -111,12 +121,14 @@ class Flows:
         return self._answer(nodes, jobs, added)
 
     async def add_child(
-        self, parent: Job, handler: Handler[Any] | str, payload: Any, options: ChildOptions
+        self, parent: Job, handler: Handler[Any] | str, payload: Any, options: ChildOptions, token: str | None = None
     ) -> Enqueued:
         """Store a job that a running one waits for, if it ends its try with WaitForChildren.
 
+        Only while the parent is held under `token`: a child that a stale run added would be one too many for the next.
+
         `created` is False where the job has a child of that `job_id` already.
-        Raises: as `enqueue`; JobNotFound and JobNotInState where the parent is over.
+        Raises: as `enqueue`; JobNotFound and JobNotInState where the parent is over; LockLost.
         """
         on_failure, asked = _checked(options)
         job = self._enqueuer.encode(handler, payload, asked, parent.id)
@@ -125,16 +137,22 @@ class Flows:
             raise InvalidOption("order_key", "is the parent's own, which is free only after the parent has ended")
         link = self._link(parent.queue, parent.id, on_failure, next(_places))
         job = job._replace(job_id=job.job_id or str(uuid4()), parent=link)
-        [added] = await self._store([(self._enqueuer.queue_named(job.queue), job)])
-        return Enqueued(added.job_id, job.name, job.queue, added.created, added.superseded, self._enqueuer.outcomes)
+        [added] = await self._store([(self._enqueuer.queue_named(job.queue), job)], token)
+        return Enqueued(
+            added.job_id, job.name, job.queue, added.created, added.superseded, _outcomes=self._enqueuer.outcomes
+        )
 
     async def children_of(self, job: Job) -> Children:
         """The job's children that have ended. Raises: RedisUnavailable; RedisReplyError."""
         return await read_children(self._enqueuer.queue_named(job.queue), job.id)
 
-    async def remove_pending_children(self, job: Job) -> None:
-        """Remove the job's children that have not ended and do not run now. Raises: as `children_of`."""
-        await remove_pending(self._enqueuer.queue_named(job.queue), job.id)
+    async def remove_pending_children(self, job: Job, token: str) -> None:
+        """Remove the children that have not ended and do not run now of a job that is held under `token`.
+
+        Raises: as `children_of`; LockLost.
+        """
+        if not await self._enqueuer.queue_named(job.queue).remove_pending_children(job.id, token):
+            raise LockLost(f"job {job.id!r} is not this run's any more, and its children are not either")
 
     def _encode(self, nodes: Sequence[_Node]) -> list[NewJob]:
         """The jobs as they will be stored. Raises: EnqueueError, naming the job."""
@@ -171,7 +189,7 @@ class Flows:
     def _keys(self, queue: str) -> QueueKeys:
         return self._enqueuer.queue_named(queue).keys
 
-    async def _store(self, jobs: Sequence[Placed]) -> Sequence[Added]:
+    async def _store(self, jobs: Sequence[Placed], parent_token: str | None = None) -> Sequence[Added]:
         """Asked again where the answer was lost, or a server is not the one to ask, or not yet."""
         queue = jobs[0][0]
         pause, in_doubt = Pause(), False
@@ -186,7 +204,7 @@ class Flows:
                         await pause.rest()
                     trouble = None
                     try:
-                        return await add_together(jobs)
+                        return await add_together(jobs, parent_token)
                     except (RedisUnavailable, RedisReplyError) as error:
                         trouble = error
         except TimeoutError as error:
@@ -199,7 +217,9 @@ class Flows:
         children: list[list[EnqueuedFlow]] = [[] for _ in nodes]
         for node, job, one, below in reversed(list(zip(nodes, jobs, added, children, strict=True))):
             answer = EnqueuedFlow(
-                one.job_id, job.name, job.queue, one.created, one.superseded, self._enqueuer.outcomes, tuple(below)
+                *(one.job_id, job.name, job.queue, one.created, one.superseded),
+                _outcomes=self._enqueuer.outcomes,
+                children=tuple(below),
             )
             if node.parent is None:
                 return answer
@@ -234,6 +254,10 @@ def _checked(options: ChildOptions) -> tuple[OnFailure | None, CheckedOptions]:
     if on_failure is not None and on_failure not in get_args(OnFailure):
         known = ", ".join(get_args(OnFailure))
         raise InvalidOption("on_failure", f"must be one of {known}, not {on_failure!r:.100}")
+    for name in _OF_THE_OUTBOX.intersection(given):
+        raise InvalidOption(
+            name, "the jobs of a flow and children are stored in Redis in one step, never by the outbox"
+        )
     return cast(OnFailure | None, on_failure), check_options(cast(EnqueueOptions, given))
 
 

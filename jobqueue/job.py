@@ -115,8 +115,14 @@ class Related(NamedTuple):
     id: str
 
 
-class EnqueueOptions(TypedDict, total=False):
-    """What a caller may ask for one job; what is absent comes from the handler's policy."""
+class DatabaseSession(Protocol):
+    """What a job may be written with: an AsyncSession of SQLAlchemy, on the database of DATABASE_URL."""
+
+    async def connection(self) -> Any: ...
+
+
+class PlainOptions(TypedDict, total=False):
+    """What a caller may ask for any job; what is absent comes from the handler's policy."""
 
     delay_ms: int
     run_at: datetime
@@ -132,10 +138,21 @@ class EnqueueOptions(TypedDict, total=False):
     expires_in_ms: int
 
 
-class OutcomeSource(Protocol):
-    """Whoever can tell how a job ended."""
+class EnqueueOptions(PlainOptions, total=False):
+    """What a caller may ask for a job that he enqueues.
 
-    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any: ...
+    With `session` the job is written in its transaction and exists if and only if that commits. `bypass_outbox` stores
+    it in Redis however full the queue is.
+    """
+
+    bypass_outbox: bool
+    session: DatabaseSession
+
+
+class OutcomeSource(Protocol):
+    """Whoever can tell how a job ended; of one that `is_coming` also where Redis does not have it yet."""
+
+    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None, *, is_coming: bool = False) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,8 @@ class Enqueued:
     `created` is False where a job of that `job_id` already existed, in any state: nothing was stored. (Also where the
     answer to the first call was lost and asking again found the job that it had stored.)
     `superseded` is the id of the job that this one replaced in its lane.
+    What is `outboxed` stands in the database, and goes on to Redis when its transaction has committed and its queue has
+    room; whether it then is new or replaces another is not known here.
     """
 
     job_id: str
@@ -152,16 +171,18 @@ class Enqueued:
     queue: str
     created: bool = True
     superseded: str | None = None
+    outboxed: bool = False
     _outcomes: OutcomeSource | None = field(default=None, repr=False, compare=False)
 
     async def wait(self, timeout_s: float | None = None) -> Any:
         """The handler's return value, as JSON gives it back.
 
-        Raises: JobFailed with the job's reason; TimeoutError after `timeout_s` seconds; JobNotFound.
+        Raises: JobFailed with the reason; JobNotFound; TimeoutError after `timeout_s` seconds, also for a job whose
+        transaction was rolled back.
         """
         if self._outcomes is None:
             raise RuntimeError("this result was made without an app, so it cannot wait")
-        return await self._outcomes.wait_for(self.queue, self.job_id, timeout_s)
+        return await self._outcomes.wait_for(self.queue, self.job_id, timeout_s, is_coming=self.outboxed)
 
 
 class Envelope(NamedTuple):
@@ -182,6 +203,11 @@ class Envelope(NamedTuple):
     expires_at_ms: int | None = None
     overlap: Literal["skip", "queue"] | None = None
     misfire: Literal["skip"] | None = None
+
+    def __repr__(self) -> str:
+        """Without the payload: a record is easily logged, and the secrets in it are in clear."""
+        told = zip(self._fields, self, strict=True)
+        return f"Envelope({', '.join(f'{name}={value!r}' for name, value in told if name != 'payload')})"
 
 
 class JobOptions(Mapping[str, Any]):

@@ -125,9 +125,11 @@ class QueueKeys:
         """hash: job, token, fence. Expires unless renewed."""
         return f"{self.base}job:lock:{identity}"
 
-    def singleton_fence(self, identity: str) -> str:
-        """string: the last fence number given out for this lock. Expires long after the lock."""
-        return f"{self.base}job:fence:{identity}"
+    def singleton_fence(self) -> str:
+        """string: the last fence number given out for any lock of the queue, so that it is one key however many
+        identities there are. Expires long after the last lock.
+        """
+        return f"{self.base}job:fence:last"
 
     def overlap(self, row_id: str) -> str:
         """hash: holder (job id): the job of a cron job's slot while which no other slot runs. Ends with its holder."""
@@ -160,6 +162,20 @@ class QueueKeys:
     def cron_look(self) -> str:
         """string: somebody has just looked for schedulers that lost their next iteration. Expires."""
         return f"{self.base}job:cron:look"
+
+    def overflow(self) -> str:
+        """hash: spilled, at: the queue was full, so new jobs are spilled to the outbox until that is empty; how many
+        have been, and when the last one was (epoch ms). Ends when the relay says so, or expires.
+        """
+        return f"{self.base}job:overflow:flag"
+
+    def outbox_lease(self) -> str:
+        """string: the relay that may move the queue's rows. Expires."""
+        return f"{self.base}job:outbox:lease"
+
+    def outbox_moved(self) -> str:
+        """hash: key of a row -> the job that it became, until the row is deleted. The relay removes it; expires."""
+        return f"{self.base}job:outbox:moved"
 
     def audit(self) -> str:
         """stream: who did what to the queue, and what came of it. Expires."""

@@ -17,6 +17,7 @@ from jobqueue.job import (
     MAX_PRIORITY,
     QUEUE_NAME,
     Backoff,
+    DatabaseSession,
     EnqueueOptions,
     Related,
     fixed,
@@ -50,6 +51,8 @@ class CheckedOptions:
     related: Related | None = None
     created_by: str | None = None
     expires_in_ms: int | None = None
+    bypass_outbox: bool = False
+    session: DatabaseSession | None = None
 
 
 NOTHING_ASKED = CheckedOptions()
@@ -65,6 +68,8 @@ def check_options(options: EnqueueOptions) -> CheckedOptions:
     given: Mapping[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "delay_ms" in given and "run_at" in given:
         raise InvalidOption("run_at", "give delay_ms or run_at, not both")
+    if given.get("bypass_outbox") and "session" in given:
+        raise InvalidOption("bypass_outbox", "with session the job goes by the outbox; leave one of them out")
     return CheckedOptions(
         delay_ms=_number(given, "delay_ms", 0, MAX_DELAY_MS),
         run_at_ms=_run_at_ms(given.get("run_at")),
@@ -78,6 +83,8 @@ def check_options(options: EnqueueOptions) -> CheckedOptions:
         related=_related(given.get("related")),
         created_by=_text(given, "created_by", MAX_ID_LENGTH),
         expires_in_ms=_number(given, "expires_in_ms", 1, MAX_DELAY_MS),
+        bypass_outbox=_flag(given, "bypass_outbox"),
+        session=given.get("session"),
     )
 
 
@@ -87,6 +94,13 @@ def _number(given: Mapping[str, Any], name: str, least: int, most: int) -> int |
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidOption(name, f"must be a whole number from {least} to {most}, not {value!r:.100}")
+    return value
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value = given.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidOption(name, f"must be True or False, not {value!r:.100}")
     return value
 
 

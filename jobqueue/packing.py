@@ -27,6 +27,11 @@ def pack_entries(fields: Mapping[str, Any]) -> Entries:
     return Entries(len(fields), b"".join(pack(part) for pair in fields.items() for part in pair))
 
 
+def unpack_entries(entries: Entries) -> dict[str, Any]:
+    """What `pack_entries` was given."""
+    return cast(dict[str, Any], cast(Any, msgpack).unpackb(join_entries(entries)))
+
+
 def join_entries(*parts: Entries) -> bytes:
     """One msgpack map of all entries."""
     header = cast(bytes, _packer.pack_map_header(sum([part.size for part in parts])))

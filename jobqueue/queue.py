@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final, Literal, cast
 
 from jobqueue import packing, wire
@@ -15,6 +16,9 @@ from jobqueue.clock import now_ms
 from jobqueue.errors import (
     DuplicateJob,
     JobNotFound,
+    LeaseLost,
+    LockLost,
+    QueueFull,
     QueueVersionError,
     RedisError,
     RedisReplyError,
@@ -25,13 +29,17 @@ from jobqueue.redis.client import Call, Client
 from jobqueue.redis.connection import Argument
 from jobqueue.scripts import around, own, shipped
 from jobqueue.ties import Ties, pack_ties
-from jobqueue.transitions import Added, Claimant, Entry, Mark
+from jobqueue.transitions import ANY_TERMS, Added, Claimant, Entry, Mark, Terms
 from jobqueue.wire import Fetched, NewJob
 
 BULLMQ_VERSION: Final = "bullmq:6.7.0"
 OLDEST_MAJOR: Final = 6
 
 _DUPLICATE: Final = -1
+_FULL: Final = -2
+_LEASE_LOST: Final = -3
+_CREATOR_LOST: Final = -4
+NOT_ITS_OWN: Final = "the job that enqueues it is another run's by now, or waits for one: nothing was stored"
 _STATE_KEYS = ("completed", "failed", "delayed", "active", "wait", "paused", "waiting-children", "prioritized")
 
 _FETCH_KEYS = (
@@ -74,21 +82,26 @@ class Queue:
 
     # Adding
 
-    async def add(self, job: NewJob) -> Added:
-        """Store a job and claim its ties in the same step. Raises: DuplicateJob. Source: bullmq Scripts.addJob."""
-        return _added(checked(await self.client.run(*self.adding(job)), job.name), job.name)
+    async def add(self, job: NewJob, terms: Terms = ANY_TERMS) -> Added:
+        """Store a job and claim its ties in the same step.
 
-    async def add_all(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+        Raises: DuplicateJob; QueueFull, LeaseLost, LockLost as its terms say. Source: bullmq Scripts.addJob.
+        """
+        return _added(checked(await self.client.run(*self.adding(job, terms)), job.name), job.name)
+
+    async def add_all(
+        self, jobs: Sequence[NewJob], terms: Iterable[Terms] = repeat(ANY_TERMS)
+    ) -> Sequence[Added | Exception]:
         """Store many jobs in one round trip: for each what became of it. Concurrency: each add is atomic, not all."""
-        replies = await self.client.run_all(list(map(self.adding, jobs)))
+        replies = await self.client.run_all(list(map(self.adding, jobs, terms)))
         return [_added_or_error(reply, job.name) for reply, job in zip(replies, jobs, strict=True)]
 
-    def adding(self, job: NewJob) -> Call:
+    def adding(self, job: NewJob, terms: Terms = ANY_TERMS) -> Call:
         """What `add` sends."""
         shipped_name = _add_script(job)
         keys = self._add_keys[shipped_name]
         args: tuple[Argument, ...] = (*wire.pack_new_job(self.keys.base, job), job.timestamp_ms)
-        if not job.ties and job.job_id is None:
+        if not job.ties and job.job_id is None and terms is ANY_TERMS:
             return shipped(shipped_name), keys, args
         asked = pack_ties(
             job.ties,
@@ -97,6 +110,7 @@ class Queue:
             now=job.timestamp_ms,
             startsIn=job.delay_ms,
             priority=job.priority,
+            **terms._asdict(),
         )
         return around("addTied", shipped_name, "addParentJob"), keys, (*args, asked)
 
@@ -171,8 +185,12 @@ class Queue:
             await self.client.run(around("enterTied", "moveToActive"), (*self.fetch_keys, self._marker), args)
         )
 
-    async def advance_scheduler(self, job: Job, next_ms: int, options: Mapping[str, Any]) -> bool:
+    async def advance_scheduler(
+        self, job: Job, next_ms: int, options: Mapping[str, Any], token: str | None = None
+    ) -> bool:
         """Add the next iteration of the scheduler that made this job, if the job is its current one.
+
+        With a `token` only while the job is held under it.
 
         Where the scheduler has an interval instead of a pattern the script computes the time. Source:
         updateJobScheduler.
@@ -193,7 +211,8 @@ class Queue:
         # Who promoted the job may have had another clock: what it makes is never older than the slot that has come.
         moment = max(now_ms(), job.slot_ms)
         args = (next_ms, job.scheduler_id or "", "{}", packing.pack(options), moment, self.keys.base, job.id)
-        return await self.client.run(shipped("updateJobScheduler"), keys, args) is not None
+        answer = await self._run_about("updateJobScheduler", keys, args, job.id, token)
+        return answer is not None and answer[0] is not None
 
     # Reading
 
@@ -228,15 +247,35 @@ class Queue:
 
     # While a try runs
 
-    async def add_log(self, job_id: str, line: str, keep: int) -> None:
-        """Append a line to the job's log, capped. Source: addLog."""
+    async def add_log(self, job_id: str, line: str, keep: int, token: str | None = None) -> bool:
+        """Append a line to the job's log, capped; with a `token` only while the job is held under it. False where it
+        is not. Source: addLog.
+        """
         keys = [self.keys.job(job_id), self.keys.job_logs(job_id)]
-        await self.client.run(shipped("addLog"), keys, [job_id, line, keep])
+        return await self._run_about("addLog", keys, [job_id, line, keep], job_id, token) is not None
 
-    async def set_progress(self, job_id: str, progress_json: str) -> None:
-        """Source: updateProgress."""
+    async def set_progress(self, job_id: str, progress_json: str, token: str | None = None) -> bool:
+        """As `add_log`. Source: updateProgress."""
         keys = [self.keys.job(job_id), self.keys.of("events"), self.keys.of("meta")]
-        await self.client.run(shipped("updateProgress"), keys, [job_id, progress_json])
+        return await self._run_about("updateProgress", keys, [job_id, progress_json], job_id, token) is not None
+
+    async def remove_pending_children(self, job_id: str, token: str) -> bool:
+        """Remove the children of a job that have not ended and do not run now, with their children; only while the job
+        is held under `token`. False where it is not. Source: removeUnprocessedChildren.
+        """
+        keys = [self.keys.job(job_id), self.keys.of("meta")]
+        args = [self.keys.base, job_id]
+        return await self._run_about("removeUnprocessedChildren", keys, args, job_id, token) is not None
+
+    async def _run_about(
+        self, shipped_name: str, keys: Sequence[str], args: Sequence[Argument], job_id: str, token: str | None
+    ) -> tuple[Any] | None:
+        """What a shipped script answers; None where the job is not held under the token."""
+        if token is None:
+            return (await self.client.run(shipped(shipped_name), keys, args),)
+        script = around("whileHeld", shipped_name)
+        answer: list[Any] | int = await self.client.run(script, (*keys, self.keys.job_lock(job_id)), (*args, token))
+        return (next(iter(answer), None),) if isinstance(answer, list) else None
 
 
 def _entry(reply: Any) -> Entry:
@@ -263,15 +302,24 @@ def _add_script(job: NewJob) -> str:
 def _added_or_error(reply: Any, name: str) -> Added | Exception:
     try:
         return reply if isinstance(reply, Exception) else _added(checked(reply, name), name)
-    except (RedisError, DuplicateJob) as error:
+    except (RedisError, DuplicateJob, QueueFull, LeaseLost, LockLost) as error:
         return error
 
 
 def _added(reply: Any, name: str) -> Added:
-    """The shipped scripts answer with the job's id, ours with a list (see addTied). Raises: DuplicateJob."""
+    """The shipped scripts answer with the job's id, ours with a list (see addTied).
+
+    Raises: DuplicateJob, QueueFull, LeaseLost, LockLost.
+    """
     if not isinstance(reply, list):
         return Added(str(reply))
     created, job_id, *superseded = cast(Any, reply)
     if created == _DUPLICATE:
         raise DuplicateJob(name, str(job_id))
+    if created == _FULL:
+        raise QueueFull
+    if created == _LEASE_LOST:
+        raise LeaseLost
+    if created == _CREATOR_LOST:
+        raise LockLost(NOT_ITS_OWN)
     return Added(str(job_id), bool(created), next(iter(superseded), None) or None)

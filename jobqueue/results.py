@@ -22,13 +22,16 @@ class Results:
         self._streams = streams
         self._waiting: dict[str, _Waiting] = {}
 
-    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None) -> Any:
-        """The job's return value. Raises: JobFailed, JobNotFound, TimeoutError; ClientClosed."""
+    async def wait_for(self, queue: str, job_id: str, timeout_s: float | None, *, is_coming: bool = False) -> Any:
+        """The job's return value. One that `is_coming` need not be there yet.
+
+        Raises: JobFailed, JobNotFound, TimeoutError; ClientClosed.
+        """
         reader = self._streams.of(queue)
         if queue not in self._waiting:
             self._waiting[queue] = _Waiting(self._queue_named(queue), reader)
         async with asyncio.timeout(timeout_s):
-            return await self._waiting[queue].wait_for(job_id)
+            return await self._waiting[queue].wait_for(job_id, is_coming=is_coming)
 
 
 class _Waiting(Listener):
@@ -42,10 +45,15 @@ class _Waiting(Listener):
         self._queue = queue
         self._reader = reader
         self._futures: defaultdict[str, set[asyncio.Future[Any]]] = defaultdict(set)
+        self._coming: set[asyncio.Future[Any]] = set()
+        """Of jobs that may not be there yet."""
 
-    async def wait_for(self, job_id: str) -> Any:
+    async def wait_for(self, job_id: str, *, is_coming: bool) -> Any:
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_mark_as_seen)
+        if is_coming:
+            self._coming.add(outcome)
+            outcome.add_done_callback(self._coming.discard)
         self._futures[job_id].add(outcome)
         try:
             await self._reader.attach(self)
@@ -89,7 +97,12 @@ class _Waiting(Listener):
         elif state == "failed":
             self._settle(job_id, None, JobFailed(value or "the job failed"))
         elif state == "missing":
-            self._settle(job_id, None, JobNotFound(job_id, self._queue.name))
+            self._give_up(job_id)
+
+    def _give_up(self, job_id: str) -> None:
+        for outcome in self._futures.get(job_id, set()) - self._coming:
+            if not outcome.done():
+                outcome.set_exception(JobNotFound(job_id, self._queue.name))
 
     def _settle(self, job_id: str, result: str | None, error: Exception | None) -> None:
         for outcome in self._futures.get(job_id, ()):

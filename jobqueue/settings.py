@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     Units: `_ms` milliseconds, `_bytes` bytes.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     environment: str | None = None
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = "info"
@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     jobs_config: Path | None = None
     jobs_max_payload_bytes: int = Field(1024 * 1024, ge=1)
     jobs_max_result_bytes: int = Field(5 * 1024 * 1024, ge=1)
+    jobs_max_queue_depth: int = Field(10_000, ge=1)
 
     worker_concurrency: int = Field(10, ge=1, le=10_000)
     worker_lock_ms: int = Field(300_000, ge=1_000)
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
     def is_local(self) -> bool:
         """True only where ENVIRONMENT says `local`; unset is not local."""
         return self.environment == "local"
+
+    @property
+    def has_overflow(self) -> bool:
+        """True where DATABASE_URL is set: what a full queue has no room for is spilled to the table of the outbox."""
+        return "database_url" in self.model_fields_set
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:

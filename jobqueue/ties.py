@@ -7,7 +7,7 @@ worker picks it up, and given back in the step that ends the job or its try. Sha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from jobqueue import encoding
@@ -104,6 +104,26 @@ def pack_ties(ties: Ties, **asked: Any) -> bytes:
     return pack({**asked, "keep": KEEP_MS, "ties": [tie._asdict() for tie in ties]})
 
 
+_KINDS: Final[Mapping[str, type[Tie]]] = {
+    "lane": LaneTie,
+    "unique": UniqueTie,
+    "related": RelatedTie,
+    "order": OrderTie,
+    "limit": LimitTie,
+    "lock": LockTie,
+    "rate": RateTie,
+    "ack": AckTie,
+}
+
+
+def read_tie(fields: Mapping[str, Any]) -> Tie:
+    """The tie that `_asdict` gave these fields of. Raises: ValueError where there is none like it."""
+    try:
+        return _KINDS[fields["kind"]](**fields)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"a tie cannot be {dict(fields)!r:.200}") from error
+
+
 def is_bound(handler: Handler[Any]) -> bool:
     """False where the jobs of a handler have no ties but those that their callers ask for."""
     policy = handler.policy
@@ -144,7 +164,7 @@ def of_picked_up_job(keys: QueueKeys, handler: Handler[Any], payload: Any, job: 
     ties = [*_of_slot(keys, job), *_found(keys, handler, payload, envelope, job.slot_ms)]
     if isinstance(handler.pattern, Singleton):
         identity = handler.pattern.identity_of(handler.name, payload)
-        ties.append(LockTie(keys.singleton_lock(identity), keys.singleton_fence(identity), token))
+        ties.append(LockTie(keys.singleton_lock(identity), keys.singleton_fence(), token))
     if handler.policy.ack == "manual":
         ties.append(AckTie(keys.acknowledged(job.id)))
     limit = handler.policy.rate_limit

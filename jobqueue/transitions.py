@@ -28,12 +28,41 @@ class Claimant:
         object.__setattr__(self, "packed", pack_entries(fields))
 
 
+class Creator(NamedTuple):
+    """The run of a handler that enqueues a job: the queue and the lock of its own job, and its token."""
+
+    queue: str
+    lock: str
+    token: str
+
+
+class Terms(NamedTuple):
+    """On what terms a job is added.
+
+    `below`: only while fewer jobs than that wait or run; 0 is any number. `row` is the key of the outbox's row that it
+    comes from, of which it is made once, and only by the relay whose `lease` it is. `lock`: only while it has `token`,
+    which is so while the creator's job is this run's.
+    """
+
+    below: int = 0
+    row: str = ""
+    lease: str = ""
+    lock: str = ""
+    token: str = ""
+
+
+ANY_TERMS = Terms()
+
+
 class Added(NamedTuple):
-    """What an add answered. `created` is False where the job id existed; then nothing was stored."""
+    """What an add answered. `created` is False where the job id existed; then nothing was stored. What is `outboxed`
+    stands in the table of the outbox, and will be in Redis.
+    """
 
     job_id: str
     created: bool = True
     superseded: str | None = None
+    outboxed: bool = False
 
 
 class Finish(NamedTuple):

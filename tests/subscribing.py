@@ -10,9 +10,9 @@ from jobqueue import App, JobContext, Registry, make_job
 from jobqueue.settings import Settings
 from jobqueue.subscriptions import JobOutcome, Subscription
 from tests.support.eventually import eventually
+from tests.support.proxy import Proxy, proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import at_work
-from tests.worker.proxy import Proxy, proxied
 
 
 @make_job
@@ -52,7 +52,7 @@ async def somebody_reads(server: RedisServer) -> None:
 async def behind_a_proxy(server: RedisServer, settings: Settings) -> AsyncGenerator[tuple[Proxy, App]]:
     """An app that can be cut off from its Redis."""
     async with (
-        proxied(server) as proxy,
+        proxied(server.url) as proxy,
         App(Registry([echo]), settings.model_copy(update={"redis_url": proxy.url})) as app,
     ):
         yield proxy, app

@@ -142,7 +142,8 @@ BAD_VALUES: dict[str, list[Any]] = {
     ],
     "created_by": ["", "x" * 256, "line\nbreak", "lone \ud800", 5, True, ["me"]],
     "expires_in_ms": [0, -1, 1.5, "5", True, 10**15, timedelta(seconds=1)],
-    "session": [None],
+    "bypass_outbox": [1, "yes"],
+    "session": [5, "sqlite://"],
     "": [1],
 }
 BAD_OPTIONS = [(name, value) for name, values in BAD_VALUES.items() for value in values]

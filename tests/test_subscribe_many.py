@@ -16,9 +16,9 @@ from jobqueue.settings import Settings
 from jobqueue.subscriptions import Subscription
 from tests.conftest import MakeSettings
 from tests.subscribing import take
+from tests.support.proxy import Proxy, proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import at_work
-from tests.worker.proxy import Proxy, proxied
 
 ATTEMPTS = 4
 
@@ -82,7 +82,7 @@ async def test_a_subscriber_whose_connections_are_cut_over_and_over_is_told_all_
     ours, ran = settings(), Ledger(list)
     gamble = gambling(ran, backoff_ms=3)
     async with (
-        proxied(redis_server) as proxy,
+        proxied(redis_server.url) as proxy,
         App(Registry([gamble]), settings(redis_url=proxy.url)) as app,
         app.subscribe(handler=gamble) as outcomes,
         App(Registry([gamble]), ours) as producer,

@@ -16,7 +16,7 @@ DECISIVE = ("environment", "redis_url", "database_url")
 """Where one of these is set here to something else, a dev server's settings are none of this command's business."""
 
 _PACKAGES = Path(migrations.FOLDER).parent.parent
-MIGRATIONS = (_PACKAGES / "jobqueue" / "cron" / "migrations", _PACKAGES / "handlers" / "migrations")
+MIGRATIONS = tuple(_PACKAGES / place / "migrations" for place in ("jobqueue/cron", "jobqueue/outbox", "handlers"))
 """By their place and not by import: a service's own `handlers` comes first on sys.path, and cron loads the ORM."""
 
 

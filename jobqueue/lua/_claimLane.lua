@@ -1,4 +1,12 @@
--- Included after _gates. Make `id` the holder of the lane and mark the previous holder, if that has not finished. The
+-- Included after _gates. The unfinished holder of a lane whose claim is newer than `rank` (epoch ms), if that is so.
+local function newerHolder(base, lane, rank)
+  local holder = holderOf(base, lane)
+  if holder and tonumber(redis.call("HGET", lane, "rank") or 0) > rank then
+    return holder
+  end
+end
+
+-- Make `id` the holder of the lane and mark the previous holder, if that has not finished. The
 -- mark outlives the start of the job that it marks; the lane outlives its holder's. Returns the id of the superseded
 -- job, or "". `rank` is the time of the claim (epoch ms), `keep` the ms that lane and mark outlive the start.
 local function claimLane(base, lane, id, rank, now, keep)

@@ -4,12 +4,13 @@
   KEYS: the hash of each job, and then the keys of each add script's call
   ARGV[1] msgpack:
     parent   key of the job that the first one is a child of, or ""
+    token    of the run that adds the child to its own job, or ""
     uniques  {place of a job, its key base, the key that its unfinished duplicate holds} of those that refuse one
     calls    {number of the script, number of keys, number of arguments} of each job
   ARGV[2..] the arguments of each add script's call
   Returns: {"added", answer of each call}; {"there"} where the first job exists as a child of the same parent; and where
     nothing was added because of another job {"exists", its place} or {"duplicate", its place, id of the unfinished
-    job}; {"orphan", "gone" or "finished"} where the parent is that.
+    job}; {"orphan", "gone", "finished" or "lost"} where the parent is that, or not the run's.
 ]]
 local function isUnfinished(base, id)
   local job = redis.call("HMGET", base .. id, "name", "finishedOn")
@@ -32,6 +33,9 @@ if asked.parent ~= "" then
   local parent = redis.call("HMGET", asked.parent, "name", "finishedOn")
   if not parent[1] or parent[2] then
     return {"orphan", parent[1] and "finished" or "gone"}
+  end
+  if asked.token ~= "" and redis.call("GET", asked.parent .. ":lock") ~= asked.token then
+    return {"orphan", "lost"}
   end
 end
 for _, unique in ipairs(asked.uniques) do

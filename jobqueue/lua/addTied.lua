@@ -3,17 +3,39 @@
   job that may not run yet (its order key or its limit is taken) is added parked.
   Around: an add script, addParentJob
   KEYS, ARGV: those of the shipped add script, and then
-    ARGV[#ARGV] msgpack: base, jobId ("" for a new one), now, startsIn (ms), priority, keep (ms), ties
+    ARGV[#ARGV] msgpack: base, jobId ("" for a new one), now, startsIn (ms), priority, keep (ms), ties, below (how many
+      jobs may wait or run at most, 0 for any number), row (key of the outbox's row, "" for none), lease,
+      lock of the creator's job ("" for none), token of its run
   Returns: {1 if created else 0, job id, id of the superseded job or ""}; {-1, id of the unfinished job} where
-    duplicates are rejected; or the shipped script's negative code.
+    duplicates are rejected; {-2, ""} where the queue is full; {-3, ""} where the lease is another's; {-4, ""} where
+    the creator's job is not that run's any more; or the shipped script's negative code.
 ]]
 -- include _ties
 -- include _claimLane
+-- include _outbox
 local asked = cmsgpack.unpack(ARGV[#ARGV])
 local base, now, keep = asked.base, asked.now, asked.keep
+if asked.lock ~= "" and redis.call("GET", asked.lock) ~= asked.token then
+  return {-4, ""}
+end
+local isMoved = asked.row ~= ""
+local answer = isMoved and answerOfRow(base, asked)
+if answer then
+  return answer
+end
 if asked.jobId ~= "" and redis.call("EXISTS", base .. asked.jobId) == 1 then
   local id = shipped(KEYS, ARGV)
-  return type(id) == "number" and id or {0, id, ""}
+  if type(id) == "number" then
+    return id
+  end
+  if isMoved then
+    noteMoved(base, asked, id)
+  end
+  return {0, id, ""}
+end
+if asked.below > 0 and isFull(base, asked.below) then
+  noteSpilled(base, 1, keep)
+  return {-2, ""}
 end
 local isParked = false
 for _, tie in ipairs(asked.ties) do
@@ -43,7 +65,7 @@ clearMarks(base, id) -- left by a job of that id which was removed
 local job = {id = id, priority = asked.priority, startsIn = asked.startsIn, ranBefore = false}
 local superseded, mayRun = "", true
 for _, tie in ipairs(asked.ties) do
-  if tie.kind == "lane" then
+  if tie.kind == "lane" and not (isMoved and newerHolder(base, tie.key, now)) then
     superseded = claimLane(base, tie.key, id, now, now, keep)
   elseif tie.kind == "unique" then
     hold(base, tie.key, id)
@@ -68,5 +90,8 @@ end
 if isParked and mayRun then -- only jobs that were removed had been in its way
   unpark(base, id, now)
   markReady(base)
+end
+if isMoved then
+  noteMoved(base, asked, id)
 end
 return {1, id, superseded}

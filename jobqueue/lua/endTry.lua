@@ -52,8 +52,8 @@ local function willBeDone() -- else the shipped script says what is wrong, and n
   return not (asked.completed or asked.waits)
     or redis.call("EXISTS", jobKey .. ":unsuccessful") == 0 and (asked.waits or pending == 0)
 end
-local released = 0
-if willBeDone() then
+local released, isDone = 0, willBeDone()
+if isDone then
   if asked.ended then
     released = giveBackAll(base, id, asked.ties, now, keep)
   else
@@ -65,7 +65,7 @@ if willBeDone() then
 end
 local answer = shipped(KEYS, ARGV)
 local fetched = type(answer) == "table" and type(answer[1]) == "table" and 1 or 0
-local isReleased = not (asked.ended or asked.startsIn or asked.failure) -- the shipped script leaves no marker by priority
+local isReleased = isDone and not (asked.ended or asked.startsIn or asked.failure) -- the shipped script leaves no marker by priority
 if released > fetched or isReleased then
   markReady(base)
 end

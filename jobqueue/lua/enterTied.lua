@@ -17,12 +17,12 @@ local base, id, now, keep = asked.base, asked.jobId, asked.now, asked.keep
 local job = {id = id, priority = asked.priority, timestamp = asked.timestamp, startsIn = 0, ranBefore = asked.ranBefore}
 
 local function enterLane(tie)
-  local holder = holderOf(base, tie.key)
-  if holder == id then
+  if holderOf(base, tie.key) == id then
     return nil
   end
-  if holder and tonumber(redis.call("HGET", tie.key, "rank") or 0) > tie.rank then
-    return holder
+  local newer = newerHolder(base, tie.key, tie.rank)
+  if newer then
+    return newer
   end
   claimLane(base, tie.key, id, tie.rank, now, keep)
 end

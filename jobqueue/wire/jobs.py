@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from jobqueue import encoding
 from jobqueue.errors import MalformedJob
@@ -16,6 +16,10 @@ from jobqueue.wire.data import decode_data
 _SHARED_OPTIONS_LENGTH = 2_000
 _MOST_EXACT = 2**53
 _CLAIM_FIELDS = frozenset({"processedOn", "ats", "pb", "stc", "defa"})
+_COUNTS = ("atm", "ats", "stc")
+"""What scripts add 1 to."""
+
+T = TypeVar("T")
 
 OnFailure = Literal["fail_parent", "continue_parent", "ignore", "remove"]
 """What becomes of a parent whose child has failed for good; without one it waits until the child is retried."""
@@ -132,17 +136,17 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 def mended(fields: Mapping[str, str]) -> dict[str, str]:
     """What must be written to a malformed job's hash so that the script which fails it does not stumble over it."""
-    numbers = ("atm", "ats", "stc", "priority", "delay")
-    fixes = {name: "0" for name in numbers if name in fields and not _is_number(fields[name])}
-    if "parent" in fields and not encoding.as_object(encoding.decode_result(fields["parent"])):
+    readings = {"priority": _number, "delay": _number, **dict.fromkeys(_COUNTS, _count)}
+    fixes = {name: "0" for name, read in readings.items() if name in fields and not _can(read, fields[name])}
+    if not _can(_check_parent, fields):
         fixes |= {"parent": '{"id":"","queueKey":""}', "parentKey": ""}
     return fixes
 
 
-def _is_number(text: str) -> bool:
+def _can(read: Callable[[T], object], value: T) -> bool:
     try:
-        _number(text)
-    except (ValueError, OverflowError):
+        read(value)
+    except (ValueError, OverflowError, MalformedJob):
         return False
     return True
 
@@ -156,7 +160,7 @@ def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
     """A job's hash as our record. Raises: MalformedJob, naming the field."""
     values = _ABSENT.copy()
     for name, text in fields.items():
-        if text and name in _READINGS:
+        if (text or name in _COUNTS) and name in _READINGS:
             field, decode = _READINGS[name]
             try:
                 values[field] = decode(text)
@@ -164,7 +168,23 @@ def decode_job(queue: str, job_id: str, fields: Mapping[str, str]) -> Job:
                 raise MalformedJob(f"field {name!r} cannot be read: {error}") from error
     if "name" not in values:
         raise MalformedJob(f"job {job_id!r} has no field 'name'")
+    if "parent" in fields or "parentKey" in fields:
+        _check_parent(fields)
     return Job(job_id, queue, **values)
+
+
+def _check_parent(fields: Mapping[str, str]) -> None:
+    """The script that ends a job stumbles over a parent that names no job, when it has taken the job out of its list.
+
+    Raises: MalformedJob. Source: moveToFinished, getJobIdFromKey.
+    """
+    text, key = fields.get("parent"), fields.get("parentKey")
+    if text is not None:
+        parent = encoding.as_object(encoding.decode_result(text))
+        if not (isinstance(parent.get("id"), str) and isinstance(parent.get("queueKey"), str)):
+            raise MalformedJob(f"field 'parent' must be an object with an id and a queueKey, not {text!r:.100}")
+    elif key and ":" not in key:
+        raise MalformedJob(f"field 'parentKey' must be a queue's key and an id, not {key!r:.100}")
 
 
 def _number(text: str) -> int:
@@ -172,6 +192,14 @@ def _number(text: str) -> int:
     number = int(text) if text.isdigit() else int(float(text)) if "." in text or "e" in text else int(text)
     if not -_MOST_EXACT <= number <= _MOST_EXACT:
         raise ValueError(f"{text:.100} is no number that can be exact")
+    return number
+
+
+def _count(text: str) -> int:
+    """Raises: ValueError, also for a number that Redis would not add 1 to, or that would grant further tries."""
+    number = _number(text)
+    if number < 0 or str(number) != text:
+        raise ValueError(f"{text!r:.100} is no count")
     return number
 
 
@@ -206,9 +234,9 @@ _READINGS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "timestamp": ("enqueued_at_ms", _number),
     "delay": ("delay_ms", _number),
     "priority": ("priority", _number),
-    "atm": ("attempts_made", _number),
-    "ats": ("attempts_started", _number),
-    "stc": ("stalled_count", _number),
+    "atm": ("attempts_made", _count),
+    "ats": ("attempts_started", _count),
+    "stc": ("stalled_count", _count),
     "rjk": ("scheduler_id", str),
     "defa": ("deferred_failure", str),
     "processedOn": ("processed_at_ms", _number_or_none),

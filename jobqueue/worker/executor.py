@@ -14,12 +14,12 @@ from jobqueue.context import (
     AbortReason,
     AbortSignal,
     CronContext,
-    EnqueueFunction,
-    Family,
     JobContext,
     Resources,
 )
+from jobqueue.enqueue import Enqueuer
 from jobqueue.errors import JobCancelled, RedisError, Snooze
+from jobqueue.flows import Flows
 from jobqueue.job import Job
 from jobqueue.policy import Policy
 from jobqueue.queue import Queue
@@ -28,7 +28,7 @@ from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 from jobqueue.steering import DONE, REQUEUE
 from jobqueue.ties import LockTie
-from jobqueue.transitions import Entry
+from jobqueue.transitions import Creator, Entry
 from jobqueue.wire import Fetched
 from jobqueue.worker import admission, schedulers
 from jobqueue.worker.active import ActiveJobs
@@ -36,6 +36,7 @@ from jobqueue.worker.admission import Admitted
 from jobqueue.worker.care import CARE_WAIT_MS, Care
 from jobqueue.worker.cron_runs import CronRows, context_of, is_cron_run
 from jobqueue.worker.execution import Execution, Slot
+from jobqueue.worker.family import RunFamily
 from jobqueue.worker.journal import Journal
 from jobqueue.worker.outcomes import (
     Ending,
@@ -74,8 +75,8 @@ class Shared:
     renewer: Renewer
     reporter: Reporter
     stragglers: Stragglers
-    enqueue: EnqueueFunction
-    family: Family
+    enqueuer: Enqueuer
+    flows: Flows
     processes: Processes
     cron: CronRows
 
@@ -117,7 +118,8 @@ class Executor:
         shared = self._shared
         handler = shared.registry.find(job.name)
         policy = handler.policy if handler is not None else _UNKNOWN_POLICY
-        journal = Journal(self._queue, job.id, policy.keep_logs, shared.reporter.redis_lost)
+        token = slot.claimant.token
+        journal = Journal(self._queue, job.id, token, policy.keep_logs, shared.reporter.redis_lost)
         execution = Execution(job, policy, slot, journal)
         self.active.add(execution)
         if self._stop_reason is not None:
@@ -134,7 +136,8 @@ class Executor:
         try:
             execution.ties = ties.of_stored_job(self._queue.keys, job, self._shared.registry.find(job.name))
             if job.scheduler_id is not None:
-                await until_answered(partial(schedulers.advance, self._queue, job), self._shared.reporter.redis_lost)
+                advance = partial(schedulers.advance, self._queue, job, execution.slot.claimant.token)
+                await until_answered(advance, self._shared.reporter.redis_lost)
             admitted = self._admit(execution, fetched)
             if not isinstance(admitted, Admitted):
                 execution.ties = ties.of_any_job(self._queue.keys, job, self._shared.registry.find(job.name))
@@ -186,6 +189,7 @@ class Executor:
         self, execution: Execution, admitted: Admitted, fetched: Fetched, cron: CronContext | None
     ) -> Awaitable[Ending]:
         job, handler, shared, slot = admitted.job, admitted.handler, self._shared, execution.slot
+        creator = Creator(self._queue.name, self._queue.keys.job_lock(job.id), slot.claimant.token)
         context = JobContext(
             job=job,
             signal=AbortSignal(),
@@ -194,8 +198,8 @@ class Executor:
             fence=execution.fence,
             _log=execution.journal.log,
             _progress=execution.journal.progress,
-            _enqueue=execution.journal.noting(shared.enqueue),
-            _family=shared.family,
+            _enqueue=execution.journal.noting(partial(shared.enqueuer.enqueue, creator=creator)),
+            _family=RunFamily(shared.flows, slot.claimant.token, execution.journal.is_closed),
             cron=cron,
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,14 @@ from typing import Any, Final, TypeAlias
 
 from jobqueue import encoding
 from jobqueue.context import EnqueueFunction
+from jobqueue.errors import JobCancelled
 from jobqueue.handler import Handler
 from jobqueue.job import DAY_S, Enqueued, EnqueueOptions
 from jobqueue.keys import placed
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import until_answered
 from jobqueue.scripts import own
+from jobqueue.worker.backlog import Backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ KEEP_CREATED_S: Final = 7 * DAY_S
 class Journal:
     """The log lines and progress of one try, and the jobs that its handler enqueues.
 
+    They are written only while the job is held under this try's token: what comes later would be taken for the next
+    try's.
     Concurrency: `log` and `progress` from any thread. Entries leave in batches, in order; after a lost connection a
     batch is sent again, so a line may appear twice, but none is lost. What the job created stays noted for
     KEEP_CREATED_S, or until MAX_CREATORS others, or others with MAX_SINCE jobs, have created some.
@@ -62,46 +65,54 @@ class Journal:
     __slots__ = (
         "_closed",
         "_entries",
+        "_has_lost",
         "_job_id",
         "_keep_logs",
         "_loop",
-        "_loop_thread",
         "_on_loss",
         "_queue",
         "_sender",
+        "_token",
     )
 
-    def __init__(self, queue: Queue, job_id: str, keep_logs: int, on_loss: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, queue: Queue, job_id: str, token: str, keep_logs: int, on_loss: Callable[[Exception], None]
+    ) -> None:
         self._queue = queue
         self._job_id = job_id
+        self._token = token
         self._keep_logs = keep_logs
         self._on_loss = on_loss
-        self._entries: deque[_Entry] = deque()
+        self._entries = Backlog[_Entry](keep_logs)
         self._loop = asyncio.get_running_loop()
         self._sender: asyncio.Task[None] | None = None
         self._closed = False
+        self._has_lost = False
 
     def log(self, message: str) -> None:
         text = str(message)
         shown = text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}… ({len(text)} characters)"
-        self._append(_Line(shown.encode(errors="replace").decode()))
+        self._append(_Line(shown.encode(errors="replace").decode()), len(shown))
 
     def progress(self, value: Any) -> None:
         """Raises: ValueError where the value is not JSON, or too much of it."""
         value_json = encoding.encode_json(value)
         if len(value_json) > MAX_PROGRESS:
             raise ValueError(f"progress is {len(value_json)} characters of JSON, the limit is {MAX_PROGRESS}")
-        self._append(_Progress(value_json))
+        self._append(_Progress(value_json), len(value_json))
 
     def noting(self, enqueue: EnqueueFunction) -> EnqueueFunction:
-        """The same, but that what it has stored is noted as created by this job."""
+        """The same while the try lasts, but that what it has stored is noted as created by this job."""
 
         async def enqueue_and_note(
             handler: Handler[Any] | str, payload: Any, options: EnqueueOptions, created_by: str
         ) -> Enqueued:
+            if self._closed:
+                raise JobCancelled("the try is over")
             enqueued = await enqueue(handler, payload, options, created_by)
             if enqueued.created:
-                self._append(_Created(placed(enqueued.queue, enqueued.job_id)))
+                place = placed(enqueued.queue, enqueued.job_id)
+                self._append(_Created(place), len(place))
             return enqueued
 
         return enqueue_and_note
@@ -109,6 +120,9 @@ class Journal:
     def close(self) -> None:
         """Take no more: the try is over."""
         self._closed = True
+
+    def is_closed(self) -> bool:
+        return self._closed
 
     @property
     def is_sending(self) -> bool:
@@ -120,10 +134,10 @@ class Journal:
         while self._sender is not None:
             await asyncio.shield(self._sender)
 
-    def _append(self, entry: _Entry) -> None:
+    def _append(self, entry: _Entry, characters: int) -> None:
         if self._closed:
             return
-        self._entries.append(entry)
+        self._entries.put(entry, characters)
         if _on_loop(self._loop):
             self._start_sending()
         else:
@@ -136,30 +150,42 @@ class Journal:
     async def _send_all(self) -> None:
         try:
             while self._entries:
-                batch = [self._entries.popleft() for _ in range(min(len(self._entries), _BATCH))]
+                batch = self._entries.take(_BATCH)
                 await until_answered(partial(self._send, batch), self._on_loss)
         except Exception:
             _log.exception("lines of job %s's log were refused", self._job_id)
         finally:
             self._sender = None
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        dropped, self._entries.dropped = self._entries.dropped, 0
+        if dropped:
+            told = "job %s wrote faster than Redis took it: the oldest %d lines and reports that waited were dropped"
+            _log.warning(told, self._job_id, dropped)
 
     async def _send(self, batch: list[_Entry]) -> None:
-        await asyncio.gather(*map(self._send_one, batch))
+        is_held = all(await asyncio.gather(*map(self._send_one, batch)))
+        if not (is_held or self._has_lost):
+            self._has_lost = True
+            _log.warning("job %s is not this run's any more: what it still logs and reports is dropped", self._job_id)
 
-    async def _send_one(self, entry: _Entry) -> None:
+    async def _send_one(self, entry: _Entry) -> bool:
+        """False where the job is not this run's any more, and nothing was written."""
         match entry:
             case _Line(text):
-                await self._queue.add_log(self._job_id, text, self._keep_logs)
+                return await self._queue.add_log(self._job_id, text, self._keep_logs, self._token)
             case _Progress(value_json):
-                await self._queue.set_progress(self._job_id, value_json)
+                return await self._queue.set_progress(self._job_id, value_json, self._token)
             case _Created(place):
-                await self._note_created(place)
+                return await self._note_created(place)
 
-    async def _note_created(self, place: str) -> None:
+    async def _note_created(self, place: str) -> bool:
         keys = self._queue.keys
         bounds = (MAX_CREATED, MAX_CREATORS, MAX_SINCE, KEEP_CREATED_S * 1000)
-        noted = (keys.created(self._job_id), keys.creators())
-        await self._queue.client.run(own("noteCreated"), noted, (keys.base, self._job_id, place, *bounds))
+        noted = (keys.created(self._job_id), keys.creators(), keys.job_lock(self._job_id))
+        args = (keys.base, self._job_id, place, *bounds, self._token)
+        return bool(await self._queue.client.run(own("noteCreated"), noted, args))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop) -> bool:

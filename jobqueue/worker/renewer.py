@@ -28,6 +28,7 @@ OnLost: TypeAlias = Callable[[AbortReason], None]
 SINGLETON_LOST: Final = AbortReason("lock_lost", "the singleton lock was lost")
 HEARTBEAT_MS: Final = 60_000
 _RETRY_S = 1.0
+_LAST_CALL_S = 0.3
 _TIMEOUTS = Timeouts(connect_s=_RETRY_S, call_s=2 * _RETRY_S)
 
 
@@ -60,10 +61,12 @@ class Renewer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; twice is fine. Blocks for as long as one call to Redis may take."""
+        """End the thread; twice is fine. Blocks while a call to Redis is under way, but not long: where Redis does not
+        answer the thread ends a little later, by itself.
+        """
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_LAST_CALL_S)
 
     def follow(self, active: ActiveJobs) -> None:
         """Renew the locks of whatever jobs are active there, from now on."""

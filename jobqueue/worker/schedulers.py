@@ -15,8 +15,10 @@ from jobqueue.queue import Queue
 _log = logging.getLogger("jobqueue.worker")
 
 
-async def advance(queue: Queue, job: Job) -> bool:
+async def advance(queue: Queue, job: Job, token: str | None = None) -> bool:
     """Add the iteration that follows this job's; False where another worker has, or the scheduler is at its end.
+
+    The worker that runs the job says under which `token`, and does nothing where the job is another's by now.
 
     Concurrency: atomic and safe to repeat; only the current job of a scheduler advances it. A scheduler whose next
     time cannot be computed is logged and left; the job in hand runs all the same. Source: Node upsertJobScheduler.
@@ -26,7 +28,7 @@ async def advance(queue: Queue, job: Job) -> bool:
     except (InvalidOption, ValueError, TypeError, LookupError) as error:
         _log.error("scheduler %s of queue %s has no next time: %s", job.scheduler_id, queue.name, error)
         return False
-    return following is not None and await queue.advance_scheduler(job, following.slot_ms, following.options)
+    return following is not None and await queue.advance_scheduler(job, following.slot_ms, following.options, token)
 
 
 class _Iteration(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,10 +26,14 @@ class Shutdown:
         self._urged = urged
 
     async def run(self, patience_s: float) -> None:
-        """Returns when no job runs here any more; within `patience_s`, the longest grace and a second."""
+        """Returns when no job runs here any more; within `patience_s`, the longest grace and a second.
+
+        Waiting for a last claim's answer is a part of the patience, though it may outlast a short one.
+        """
+        out_of_patience_s = time.monotonic() + patience_s
         await asyncio.gather(*(queue.fetcher.stop_claiming() for queue in self._queues))
         drained = asyncio.ensure_future(self._drained())
-        if not await self._ended(drained, patience_s):
+        if not await self._ended(drained, max(out_of_patience_s - time.monotonic(), 0)):
             await self._end_what_runs(drained)
         if not drained.done():
             _log.error("jobs could not be put back; their locks expire and another worker takes them")

@@ -10,18 +10,26 @@ import time
 import traceback
 from types import FrameType
 
+from jobqueue.worker.run import JobTask
+
 _log = logging.getLogger("jobqueue.worker")
 
 _BEAT_S = 0.5
+_MOST_NAMES = 20
 _frames = sys._current_frames  # pyright: ignore[reportPrivateUsage]  # documented, despite its name
 
 
 class Watchdog:
-    """The loop beats twice a second; a thread notices when it has not for `patience_s`, and says so once."""
+    """The loop beats twice a second; a thread notices when it has not for `patience_s`, and says so once.
+
+    Where that thread could not run either, since C code held the interpreter, the next beat says it, without a stack.
+    """
 
     def __init__(self, patience_s: float = 1.0) -> None:
         self._patience_s = max(patience_s, 2 * _BEAT_S)
         self._beaten_s = time.monotonic()
+        self._told_of_s = 0.0
+        """The last beat before the silence that was told last."""
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
@@ -45,16 +53,25 @@ class Watchdog:
             self._beat_timer.cancel()
 
     def _beat(self) -> None:
+        if self.silence_s > self._patience_s and self._told_of_s != self._beaten_s:
+            self._tell_afterwards()
         self._beaten_s = time.monotonic()
         self._beat_timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
     def _watch(self) -> None:
-        told = False
         while not self._stopping.wait(_BEAT_S):
-            blocked = self.silence_s > self._patience_s
-            if blocked and not told:
+            beaten_s = self._beaten_s
+            if self.silence_s > self._patience_s and self._told_of_s != beaten_s:
+                self._told_of_s = beaten_s
                 self._tell()
-            told = blocked
+
+    def _tell_afterwards(self) -> None:
+        """Whose turn it was cannot be known any more: one of those that are at work."""
+        names = sorted(task.get_name() for task in asyncio.all_tasks() if isinstance(task, JobTask))
+        culprits = ", ".join(names[:_MOST_NAMES]) or "unknown"
+        _log.error(
+            "the event loop has been blocked for %.1f s, with every thread, by one of: %s", self.silence_s, culprits
+        )
 
     def _tell(self) -> None:
         frame = _frames().get(self._loop_thread)

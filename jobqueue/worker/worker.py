@@ -20,6 +20,7 @@ from jobqueue.database import Database, open_database
 from jobqueue.errors import InvalidOption
 from jobqueue.events import Event
 from jobqueue.keys import QueueKeys
+from jobqueue.outbox import Relay
 from jobqueue.worker.cron import CronSync, SchedulerRepair
 from jobqueue.worker.cron_runs import StoredRows
 from jobqueue.worker.executor import Shared
@@ -92,6 +93,7 @@ class Worker:
                 opened.push_async_callback(queue.stop_background)
                 await queue.start()
             await self._look_after_cron(served, database, opened)
+            await self._look_after_the_outbox(database, opened)
             self._served, self._opened = tuple(served), opened.pop_all()
         self.app.events.emit(Event("worker.started", detail=self.name))
         _log.info("worker %s serves %s", self.name, ", ".join(self._queue_names))
@@ -157,6 +159,12 @@ class Worker:
             opened.push_async_callback(loop.stop)
             await loop.start()
 
+    async def _look_after_the_outbox(self, database: Database, opened: AsyncExitStack) -> None:
+        """In the background, as cron is. Queues of other services in the same table are served too."""
+        relay = Relay(database, self.app.settings, self.app.queue, self.app.queue_names(), self.name)
+        opened.push_async_callback(relay.stop)
+        await relay.start()
+
     async def _open_resources(self, opened: AsyncExitStack) -> Resources:
         lifespan = self.app.registry.lifespan
         if lifespan is None:
@@ -171,10 +179,10 @@ class Worker:
         renewer.start()
         opened.push_async_callback(asyncio.to_thread, renewer.stop)
         opened.push_async_callback(self.processes.close)
-        registry, enqueue, family = self.app.registry, self.app.enqueuer.enqueue, self.app.flows
+        registry, enqueuer, flows = self.app.registry, self.app.enqueuer, self.app.flows
         reporter, stragglers, processes = self._reporter, self.stragglers, self.processes
         rows = StoredRows(database)
-        return Shared(settings, registry, resources, renewer, reporter, stragglers, enqueue, family, processes, rows)
+        return Shared(settings, registry, resources, renewer, reporter, stragglers, enqueuer, flows, processes, rows)
 
 
 def _checked(queues: Sequence[str] | None, app: App) -> tuple[str, ...]:

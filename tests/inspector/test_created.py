@@ -11,8 +11,8 @@ from jobqueue.worker.journal import KEEP_CREATED_S, MAX_CREATED, MAX_CREATORS, M
 from tests.board.support import heartbeat
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, working
+from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
-from tests.worker.proxy import proxied
 
 
 @make_job(queue="mails")
@@ -76,7 +76,7 @@ async def test_what_is_noted_again_since_the_answer_was_lost_counts_once(
     settings: MakeSettings, redis_server: RedisServer, redis: Redis, prefix: str
 ) -> None:
     keys = QueueKeys(prefix, "jobs")
-    async with proxied(redis_server) as proxy, working(settings(redis_url=proxy.url), spread, send, step) as app:
+    async with proxied(redis_server.url) as proxy, working(settings(redis_url=proxy.url), spread, send, step) as app:
         await (await app.enqueue_job(spread, 1)).wait(WAIT_S)  # the script is loaded then
         lost = proxy.lose_answer(keys.creators())
 

@@ -111,8 +111,8 @@ async def test_any_text_is_a_key_and_leaves_nothing_behind(
     async with working(settings(), clean) as app:
         assert await (await app.enqueue_job(clean, key)).wait(WAIT_S) == "cleaned"
 
-    assert await own_keys(redis, prefix) == {f"job:fence:clean:{key}"}
-    assert await redis.pttl(f"{prefix}:jobs:job:fence:clean:{key}") > 0
+    assert await own_keys(redis, prefix) == {"job:fence:last"}
+    assert await redis.pttl(f"{prefix}:jobs:job:fence:last") > 0
 
 
 async def test_cron_triggered_and_ad_hoc_runs_take_one_lock(settings: MakeSettings) -> None:
@@ -281,7 +281,7 @@ async def test_a_redelivered_job_takes_over_the_lock_that_its_dead_worker_left(
         async with serving(app):
             assert await job.wait(WAIT_S) == "cleaned"
 
-    assert await own_keys(redis, prefix) == {"job:fence:clean"}
+    assert await own_keys(redis, prefix) == {"job:fence:last"}
 
 
 async def test_a_quarantined_singleton_gives_its_lock_back(settings: MakeSettings, redis: Redis, prefix: str) -> None:

@@ -82,7 +82,7 @@ async def test_the_end_of_a_try_gives_back_its_own_lock_only(settings: MakeSetti
         assert await redis.hget(lock, "token") == "new"
         await new.end()
 
-    assert await own_keys(redis, prefix) == {"job:fence:clean"}
+    assert await own_keys(redis, prefix) == {"job:fence:last"}
 
 
 async def test_a_jobs_later_run_does_not_lose_its_lock_to_its_earlier_one(
@@ -113,7 +113,7 @@ async def test_the_fence_grows_with_every_acquisition(settings: MakeSettings, re
             fences.append((await attempt.enter()).fence)
             await attempt.end()
             if number == 10:
-                await redis.delete(f"{prefix}:jobs:job:fence:clean")  # even where Redis has lost the last number
+                await redis.delete(f"{prefix}:jobs:job:fence:last")  # even where Redis has lost the last number
 
     assert fences == sorted(set(fences))
 

@@ -17,8 +17,8 @@ from tests.patterns import dying
 from tests.patterns.working import WAIT_S, own_keys_of_jobs, serving
 from tests.support.eventually import eventually
 from tests.support.processes import end, spawn
+from tests.support.proxy import Proxy, proxied
 from tests.support.redis_server import RedisServer
-from tests.worker.proxy import Proxy, proxied
 
 PROJECT = Path(__file__).parents[2]
 SHORT = {"worker_lock_ms": 1_000, "worker_stalled_ms": 100, "worker_shutdown_ms": 200}
@@ -59,7 +59,7 @@ async def test_a_singleton_killed_before_its_end_is_recorded_is_not_skipped_when
         return f"cleaned: {ctx.job.id}"
 
     ours = settings(**SHORT)
-    async with App(Registry([clean]), ours) as app, proxied(redis_server) as proxy:
+    async with App(Registry([clean]), ours) as app, proxied(redis_server.url) as proxy:
         # given: the handler of the first has returned, and its worker is killed before Redis hears of it
         first = await app.enqueue_job(clean, job_id="first")
         with worker_process(settings(redis_url=proxy.url, **SHORT), tmp_path):
@@ -80,4 +80,4 @@ async def test_a_singleton_killed_before_its_end_is_recorded_is_not_skipped_when
     # then
     assert result_of_first == "cleaned: first"
     assert result_of_second == {"skipped": True, "holder": "first"}
-    assert await own_keys_of_jobs(redis, prefix) == {"job:fence:clean"}
+    assert await own_keys_of_jobs(redis, prefix) == {"job:fence:last"}

@@ -15,6 +15,8 @@ from jobqueue.ties import LOCK_TTL_MS
 WAIT_S = 15.0
 FIGURES = "job:stats:"
 """Keys of ours that are of no job and stay for days. A worker's record is none of them: it goes with the worker."""
+LEASE = "job:outbox:lease"
+"""Of a worker that looks after the outbox; where that has just ended it may stay for a second."""
 OF_A_WORKER = ("job:worker:", "job:workers:")
 
 
@@ -54,10 +56,10 @@ async def keys_of(redis: Redis, prefix: str) -> set[str]:
 
 
 async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
-    """The keys of ours that lie beside BullMQ's, but for figures, without prefix and queue."""
+    """The keys of ours that lie beside BullMQ's, but for figures and the lease, without prefix and queue."""
     base = f"{queue}:job:"
     ours = {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
-    return {key for key in ours if not key.startswith(FIGURES)}
+    return {key for key in ours if not key.startswith(FIGURES) and key != LEASE}
 
 
 async def own_keys_of_jobs(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:

@@ -15,8 +15,8 @@ from jobqueue.redis.client import Client
 from jobqueue.redis.url import Endpoint
 from jobqueue.scripts import Script
 from tests.conftest import MakeSettings
+from tests.support.proxy import proxied
 from tests.support.redis_server import HOST, RedisServer
-from tests.worker.proxy import proxied
 
 
 @make_job
@@ -74,7 +74,7 @@ async def test_a_lost_answer_to_the_loading_of_a_script_leaves_no_doubt_about_it
     """
     script = Script.of("unknown", f"return '{prefix}'")
 
-    async with proxied(redis_server) as proxy:
+    async with proxied(redis_server.url) as proxy:
         client = Client(Endpoint.from_url(proxy.url))
         lost = proxy.lose_answer("LOAD")
 

@@ -56,10 +56,10 @@ class RedisServer:
         with BlockingRedis(host=HOST, port=self.port) as client:
             client.flushall()
 
-    def start(self) -> None:
-        """Returns when the server answers, its data loaded."""
+    def start(self, *options: str) -> None:
+        """Returns when the server answers, its data loaded. `options` are for this time only."""
         log = self.directory / "redis.log"
-        self._process = spawn(self._command(), cwd=self.directory, log=log)
+        self._process = spawn([*self._command(), *options], cwd=self.directory, log=log)
         wait_until_up(self._process, lambda: answers_ping(self.port), log)
 
     def stop(self) -> None:

@@ -44,7 +44,12 @@ def test_a_message_may_hold_any_text(job_id: str, text: str) -> None:
     place = Location("shop.pictures", "resize", None)
     order = Order(place, "jobs", job_id, {"data": text}, "worker", 7, Limits(1, 2), 30)
     of_cron_job = order._replace(cron=CronTold(text, text, None))
-    for message in (order, of_cron_job, Stop("timeout", text, None), Stored(1, job_id, text, "jobs", True, None)):
+    for message in (
+        order,
+        of_cron_job,
+        Stop("timeout", text, None),
+        Stored(1, job_id, text, "jobs", True, None, False),
+    ):
         line = encode(message)
 
         assert decode_to_child(line) == message

@@ -195,7 +195,7 @@ async def test_a_mark_reaches_the_latest_run_of_its_job_though_an_earlier_one_ha
 def execution(app: App, job_id: str, token: str = "mine", kind: type[Execution] = Execution) -> Execution:
     job = Job(job_id, "jobs", "work", Envelope(None), JobOptions({}), 0)
     slot = JobSlot(Claimant(token, "worker", LOCK_MS), lambda: True, lambda slot, fetched: None)
-    return kind(job, Policy(), slot, Journal(app.queue(), job_id, 10, lambda error: None))
+    return kind(job, Policy(), slot, Journal(app.queue(), job_id, "token", 10, lambda error: None))
 
 
 async def is_renewed(redis: Redis, lock: str) -> bool:

@@ -19,9 +19,9 @@ from jobqueue.errors import SettingsError
 from jobqueue.settings import Settings
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import ask, at_work, end_of, keys_of, position
-from tests.worker.proxy import proxied
 
 STOPS_S = 10.0
 
@@ -173,7 +173,7 @@ async def test_a_job_that_has_not_begun_when_its_worker_stops_never_begins_and_g
     before, began, asked = Surroundings.now(), list[str](), asyncio.Event()
     calls: list[str] = []
 
-    async with proxied(redis_server) as proxy:
+    async with proxied(redis_server.url) as proxy:
 
         def goes_silent(payload: str) -> str:
             if calls.count(payload):  # it was enqueued before

@@ -12,11 +12,11 @@ from jobqueue.errors import RedisUnavailable
 from jobqueue.worker.statistics import Figures
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.crew import Crew
 from tests.worker.figures import DONE, app_of, ended, flush_of, job_of, kept
 from tests.worker.programs.crew import work
-from tests.worker.proxy import proxied
 
 
 async def test_what_redis_did_not_take_is_sent_when_it_is_back(settings: MakeSettings, own_redis: RedisServer) -> None:
@@ -42,7 +42,7 @@ async def test_what_redis_did_not_take_is_sent_when_it_is_back(settings: MakeSet
 async def test_a_batch_whose_answer_is_lost_is_added_once(
     settings: MakeSettings, redis_server: RedisServer, redis: Redis
 ) -> None:
-    async with proxied(redis_server) as proxy, app_of(settings(redis_url=proxy.url)) as app:
+    async with proxied(redis_server.url) as proxy, app_of(settings(redis_url=proxy.url)) as app:
         figures = Figures()
         flush = flush_of(app, figures)
         figures.ended(job_of(), DONE, 0.01)

@@ -10,9 +10,9 @@ from jobqueue import JobContext, make_job
 from jobqueue.scripts import shipped
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import ask, at_work
-from tests.worker.proxy import proxied
 
 SHORT = {"worker_shutdown_ms": 60_000, "redis_call_ms": 500, "redis_connect_ms": 500}
 """With nothing at work the time that jobs may take to finish must not be waited for."""
@@ -69,7 +69,7 @@ async def test_a_worker_whose_claim_is_in_doubt_stops_though_redis_does_not_come
 ) -> None:
     claim = shipped("moveToActive")
     await ask(redis, "SCRIPT", "LOAD", claim.text)
-    async with proxied(redis_server) as proxy, at_work(settings(redis_url=proxy.url, **SHORT), HANDLER) as site:
+    async with proxied(redis_server.url) as proxy, at_work(settings(redis_url=proxy.url, **SHORT), HANDLER) as site:
         await asyncio.sleep(0.2)  # lets the first claim, of the empty queue, pass: nothing tells that it has
         lost = proxy.lose_answer(claim.sha)
         await site.app.enqueue_job(HANDLER)

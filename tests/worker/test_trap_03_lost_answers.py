@@ -12,9 +12,9 @@ from jobqueue import JobContext, fixed, make_job
 from jobqueue.scripts import around, shipped
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.proxy import Lost, Proxy, proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import Site, ask, at_work
-from tests.worker.proxy import Loss, Proxy, proxied
 
 SCRIPTS = (around("endTry", "moveToFinished"), shipped("moveToActive"), around("endTry", "moveToDelayed"))
 COMPLETION, CLAIM, DELAY = (script.sha for script in SCRIPTS)
@@ -27,13 +27,13 @@ async def known_scripts(redis: Redis) -> None:
         await ask(redis, "SCRIPT", "LOAD", script.text)
 
 
-def lose(proxy: Proxy, what: Loss, needle: str) -> asyncio.Event:
+def lose(proxy: Proxy, what: Lost, needle: str) -> asyncio.Event:
     return proxy.lose_request(needle) if what == "request" else proxy.lose_answer(needle)
 
 
 @pytest.mark.parametrize("loss", ["request", "answer"])
 async def test_a_success_whose_recording_is_cut_off_stays_a_success_and_runs_once(
-    settings: MakeSettings, redis_server: RedisServer, loss: Loss
+    settings: MakeSettings, redis_server: RedisServer, loss: Lost
 ) -> None:
     """In the `bullmq` package the ConnectionError of moveToFinished fell into the handler's own error path: a job
     that had succeeded was recorded as failed, or was run again although it had been recorded as completed.
@@ -46,7 +46,7 @@ async def test_a_success_whose_recording_is_cut_off_stays_a_success_and_runs_onc
 
     handler = make_job(work, attempts=3, backoff=fixed(1))
 
-    async with proxied(redis_server) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
+    async with proxied(redis_server.url) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
         lost = lose(proxy, loss, COMPLETION)
         job = await site.app.enqueue_job(handler)
 
@@ -74,7 +74,7 @@ async def test_the_next_job_that_a_lost_answer_had_claimed_is_run_at_once(
     handler = make_job(work)
 
     async with (
-        proxied(redis_server) as proxy,
+        proxied(redis_server.url) as proxy,
         at_work(settings(redis_url=proxy.url, worker_concurrency=1), handler) as site,
     ):
         lost = proxy.lose_answer(COMPLETION)
@@ -96,7 +96,7 @@ async def test_a_job_whose_claim_was_answered_into_the_void_is_run_at_once(
 
     handler = make_job(work)
 
-    async with proxied(redis_server) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
+    async with proxied(redis_server.url) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
         job = await enqueue_past_a_lost_claim(site, proxy)
 
         assert (await site.end_of(job))[0] == "completed"
@@ -125,7 +125,7 @@ async def test_a_failed_try_whose_recording_is_cut_off_is_counted_once(
 
     handler = make_job(fails_at_first, attempts=3, backoff=fixed(1))
 
-    async with proxied(redis_server) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
+    async with proxied(redis_server.url) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
         lost = proxy.lose_answer(DELAY)
         job = await site.app.enqueue_job(handler)
 
@@ -221,7 +221,7 @@ async def test_a_result_that_comes_after_the_lock_has_gone_to_another_worker_is_
     short = {"worker_lock_ms": 1_000, "worker_stalled_ms": 100, "redis_call_ms": 500}
 
     async with (
-        proxied(redis_server) as proxy,
+        proxied(redis_server.url) as proxy,
         at_work(settings(redis_url=proxy.url, **short), handler, name="cut-off") as cut_off,
     ):
         job = await cut_off.app.enqueue_job(handler)
@@ -242,7 +242,7 @@ async def test_a_lost_answer_costs_a_moment_and_not_a_lock(settings: MakeSetting
 
     handler = make_job(work)
 
-    async with proxied(redis_server) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
+    async with proxied(redis_server.url) as proxy, at_work(settings(redis_url=proxy.url), handler) as site:
         proxy.lose_answer(COMPLETION)
         began_s = time.monotonic()
         first = await site.app.enqueue_job(handler)

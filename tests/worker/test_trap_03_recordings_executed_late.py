@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from jobqueue import JobContext, make_job
 from jobqueue.scripts import around
 from tests.conftest import MakeSettings
-from tests.support.redis_server import HOST, RedisServer
+from tests.support.proxy import Proxy
+from tests.support.redis_server import RedisServer
 from tests.worker.harness import ask, at_work
-from tests.worker.proxy import Order, Proxy
 
 COMPLETION = around("endTry", "moveToFinished")
 _CHUNK = 256 * 1024
@@ -23,27 +23,23 @@ _CHUNK = 256 * 1024
 class TardyProxy(Proxy):
     """Cuts off the first request that holds `needle`, and lets it reach the server just before its repetition."""
 
-    def __init__(self, upstream_port: int, needle: str) -> None:
-        super().__init__(upstream_port)
-        self._port_of_redis = upstream_port
+    def __init__(self, url: str, needle: str) -> None:
+        super().__init__(url)
         self._needle = needle.encode()
         self._kept: bytes | None = None
         self.late = False
 
-    async def _pump_requests(
-        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Future[Order]
-    ) -> None:
-        while data := await reader.read(_CHUNK):
-            if self._needle in data and not self.late:
-                if self._kept is None:
-                    self._kept = data
-                    return
-                await self._deliver_late(self._kept)
-            server.write(data)
+    async def lets_pass(self, command: bytes) -> bool:
+        if self._needle in command and not self.late:
+            if self._kept is None:
+                self._kept = command
+                return False
+            await self._deliver_late(self._kept)
+        return True
 
     async def _deliver_late(self, kept: bytes) -> None:
         self.late = True
-        reader, writer = await asyncio.open_connection(HOST, self._port_of_redis)
+        reader, writer = await asyncio.open_connection(*self.target)
         writer.write(kept)
         await reader.read(_CHUNK)
         writer.transport.abort()
@@ -51,15 +47,12 @@ class TardyProxy(Proxy):
 
 @asynccontextmanager
 async def tardy(server: RedisServer, needle: str) -> AsyncGenerator[TardyProxy]:
-    proxy = TardyProxy(server.port, needle)
-    listening = await asyncio.start_server(proxy.serve, HOST, 0)
-    proxy.port = listening.sockets[0].getsockname()[1]
+    proxy = TardyProxy(server.url, needle)
+    await proxy.start()
     try:
         yield proxy
     finally:
-        listening.close()
-        proxy.cut_all()
-        await listening.wait_closed()
+        await proxy.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
 import time
 
 import pytest
@@ -44,6 +46,28 @@ async def test_a_handler_that_blocks_the_loop_keeps_its_lock_and_is_named(
     assert len(told) == 1, "said once for one silence"
     assert f"by blocks_the_loop:{job.job_id}" in told[0]
     assert "time.sleep(3 * LOCK_MS / 1000)" in told[0], "with the stack of the culprit"
+
+
+async def test_a_handler_that_lets_no_thread_run_is_named_when_it_is_over(
+    settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C code that keeps the interpreter stops the watchdog, too; and the loop may turn before that wakes up."""
+    libc = ctypes.PyDLL(None)
+
+    async def keeps_the_interpreter(ctx: JobContext) -> None:
+        for _ in range(5):  # which of the two comes first is a matter of chance
+            libc.usleep(1_500_000)
+            await asyncio.sleep(0.01)  # the loop turns
+
+    handler = make_job(keeps_the_interpreter)
+
+    async with at_work(settings(), handler) as site:
+        job = await site.app.enqueue_job(handler)
+        assert (await site.end_of(job.job_id, 60.0))[0] == "completed"
+        told = [record.getMessage() for record in caplog.records if "has been blocked" in record.getMessage()]
+
+    assert len(told) == 5, "each silence is told once"
+    assert all(f"keeps_the_interpreter:{job.job_id}" in line for line in told)
 
 
 async def test_the_siblings_of_a_handler_that_blocks_the_loop_keep_their_locks_too(settings: MakeSettings) -> None:

@@ -11,9 +11,9 @@ from jobqueue import App, JobContext, JobFailed, JobNotFound, Registry, make_job
 from jobqueue.errors import ClientClosed
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
+from tests.support.proxy import proxied
 from tests.support.redis_server import RedisServer
 from tests.worker.harness import ask, at_work, keys_of
-from tests.worker.proxy import proxied
 
 
 async def echo(ctx: JobContext, value: int) -> dict[str, int]:
@@ -94,7 +94,7 @@ async def test_a_waiter_that_gave_up_does_not_hurt_the_next(settings: MakeSettin
 async def test_a_result_that_came_while_the_waiter_was_cut_off_is_not_missed(
     settings: MakeSettings, redis_server: RedisServer
 ) -> None:
-    async with proxied(redis_server) as proxy, App(Registry([HANDLER]), settings(redis_url=proxy.url)) as app:
+    async with proxied(redis_server.url) as proxy, App(Registry([HANDLER]), settings(redis_url=proxy.url)) as app:
         job = await app.enqueue_job(HANDLER, 5)
         waiting = asyncio.ensure_future(job.wait(20))
         await somebody_listens(redis_server)

@@ -16,7 +16,7 @@ async def answer(ask: Ask, context: JobContext) -> Answer:
         match ask:
             case AskJob():
                 job = await _enqueue(ask, context)
-                return Stored(ask.number, job.job_id, job.name, job.queue, job.created, job.superseded)
+                return Stored(ask.number, job.job_id, job.name, job.queue, job.created, job.superseded, job.outboxed)
             case AskFamily(number, "children"):
                 return Offspring.of(number, await context.children())
             case AskFamily(number, _):

@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from jobqueue import encoding
 from jobqueue.children import ChildOptions, Children
-from jobqueue.errors import InvalidPayload, JobCancelled, PayloadTooLarge
+from jobqueue.errors import InvalidOption, InvalidPayload, JobCancelled, PayloadTooLarge
 from jobqueue.handler import Handler
-from jobqueue.job import Enqueued, EnqueueOptions, Job
+from jobqueue.job import Enqueued, EnqueueOptions, Job, PlainOptions
 from jobqueue.options import check_options
 from jobqueue.worker.process.failures import stand_in
 from jobqueue.worker.process.location import module_of
@@ -49,7 +49,8 @@ class Asking:
         self, handler: Handler[Any] | str, payload: Any, options: EnqueueOptions, created_by: str
     ) -> Enqueued:
         """As in the worker: what can be told to be wrong is raised before the worker is asked."""
-        check_options(options)
+        if check_options(options).session is not None:
+            raise InvalidOption("session", "a job in a process of its own cannot hand its transaction to the worker")
         return await self._job("job", handler, payload, options)
 
     async def add_child(
@@ -76,7 +77,7 @@ class Asking:
             case Refused(_, told):
                 asked.set_exception(stand_in(told))
 
-    async def _job(self, kind: Kind, handler: Handler[Any] | str, payload: Any, options: EnqueueOptions) -> Enqueued:
+    async def _job(self, kind: Kind, handler: Handler[Any] | str, payload: Any, options: PlainOptions) -> Enqueued:
         payload_json = self._encode(handler, payload)
         name, module = (handler, None) if isinstance(handler, str) else (handler.name, module_of(handler.function))
         asked = encode_options(options)

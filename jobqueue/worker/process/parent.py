@@ -149,7 +149,7 @@ class _Line(asyncio.Protocol):
             try:
                 message = decode_from_child(line)
             except (ValueError, TypeError, LookupError):
-                self._refuse(f"sent what is no message: {line[:100]!r}")
+                self._refuse(f"sent {len(line)} bytes that are no message")
                 return
             self._on_message(message)
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from jobqueue.children import Child, Children
 from jobqueue.context import AbortCause, AbortReason, CronContext
-from jobqueue.job import Backoff, Enqueued, EnqueueOptions
+from jobqueue.job import Backoff, Enqueued, PlainOptions
 from jobqueue.worker.process.failures import Told, stand_in, tell
 from jobqueue.worker.process.location import Location
 
@@ -89,10 +89,11 @@ class Stored(NamedTuple):
     queue: str
     created: bool
     superseded: str | None
+    outboxed: bool
 
     @property
     def enqueued(self) -> Enqueued:
-        return Enqueued(self.job_id, self.name, self.queue, self.created, self.superseded)
+        return Enqueued(self.job_id, self.name, self.queue, self.created, self.superseded, self.outboxed)
 
 
 class Offspring(NamedTuple):
@@ -278,7 +279,7 @@ class Lines:
 # What a caller asked for one job
 
 
-def encode_options(options: EnqueueOptions) -> dict[str, Any]:
+def encode_options(options: PlainOptions) -> dict[str, Any]:
     """Options that have been checked, as JSON has them."""
     encoded: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     run_at, backoff = options.get("run_at"), options.get("backoff")
@@ -289,7 +290,8 @@ def encode_options(options: EnqueueOptions) -> dict[str, Any]:
     return encoded
 
 
-def decode_options(encoded: Mapping[str, Any]) -> EnqueueOptions:
+def decode_options(encoded: Mapping[str, Any]) -> PlainOptions:
+    """What was asked for, that of the outbox and of a child included."""
     options: dict[str, Any] = dict(encoded)
     if "run_at" in options:
         options["run_at"] = datetime.fromisoformat(options["run_at"])
@@ -297,4 +299,4 @@ def decode_options(encoded: Mapping[str, Any]) -> EnqueueOptions:
         options["backoff"] = Backoff(**options["backoff"])
     if "related" in options:
         options["related"] = tuple(options["related"])
-    return cast(EnqueueOptions, options)
+    return cast(PlainOptions, options)

@@ -86,7 +86,7 @@ FATAL: dict[Callable[[JobContext], None], str] = {
     crashes: "its process was killed by SIGSEGV",
     is_killed: "its process was killed by SIGKILL",
     closes_everything: "its process ended with exit status 1",
-    babbles: "its process sent what is no message: b'abracadabra'",
+    babbles: "its process sent 11 bytes that are no message",
     floods: "its process sent a message of more than 27262976 bytes",
 }
 

@@ -1,0 +1,1 @@
+"""The outbox, on both databases and a real Redis."""
