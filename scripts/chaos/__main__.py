@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from scripts.chaos.programs import PROGRAMS, Program, performed, size_of
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     program = _resized(sizes.short if asked.short else sizes.full, asked.set)
     report = asyncio.run(performed(asked.program, program, asked.seed, arguments))
     sys.stdout.write((report.as_json() if asked.json else report.as_text()) + "\n")
+    if asked.out is not None:
+        asked.out.write_text(report.as_json() + "\n", encoding="utf-8")
     return 0 if report.holds else 1
 
 
@@ -35,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="NAME=NUMBER", help="change one number of the size"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there, whatever is printed")
     parser.add_argument("--list", action="store_true", help="list the programs")
     return parser
 

@@ -1,6 +1,7 @@
 """The worker process under test: `python -m scripts.chaos.at_work`, told by its environment what to serve and where.
 
-Beside the lines of its handlers the ledger gets what only the worker knows: a result that was fenced off.
+Beside the lines of its handlers the ledger gets what only the worker knows: a result that was fenced off, and that it
+has heard that it is to stop.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ async def main() -> None:
     def note(event: Event) -> None:
         if event.name == "job.fenced":
             ledger.write("fenced", event.job_id or "", 0, note=event.detail or "")
+        elif event.name == "worker.stopping":
+            ledger.write("stopping", "", 0)
         elif event.name == "worker.started":
             up(ledger, os.getpid()).touch()
 

@@ -19,8 +19,9 @@ from scripts.chaos.ledger import VARIABLE, Ledger
 PROJECT: Final = Path(__file__).parents[2]
 _PASSED_ON: Final = (
     *("redis_url", "database_url", "jobs_prefix", "jobs_queue", "worker_concurrency"),
-    *("worker_lock_ms", "worker_stalled_ms", "worker_shutdown_ms"),
+    *("worker_lock_ms", "worker_stalled_ms", "worker_shutdown_ms", "jobs_max_queue_depth"),
 )
+WORKER: Final = "scripts.chaos.at_work"
 START_S: Final = 60.0
 _END_S: Final = 30.0
 
@@ -29,7 +30,8 @@ class Crew(AbstractAsyncContextManager["Crew"]):
     """A number of places, each with one worker process at a time, until the block ends.
 
     The ledger is told of each process that is gone. Processes die with this one, even if that is killed.
-    `of_places` has, for the first places, what the environment of their processes has besides.
+    `of_places` has, for the first places, what the environment of their processes has besides. All run `module`,
+    as it is in `folder`.
     """
 
     def __init__(
@@ -39,13 +41,16 @@ class Crew(AbstractAsyncContextManager["Crew"]):
         registry: str,
         places: int,
         of_places: Sequence[Mapping[str, str]] = (),
+        module: str = WORKER,
+        folder: Path = PROJECT,
     ) -> None:
-        self._environment = {name.upper(): str(getattr(settings, name)) for name in _PASSED_ON}
-        self._environment |= {"JOBS_REGISTRY": registry, VARIABLE: str(ledger.path)}
+        self._environment = environment_of(settings, ledger, registry)
         self._ledger = ledger
         self._log = ledger.path.with_name("workers.log")
         self._places = places
         self._of_places = dict(enumerate(of_places))
+        self._module = module
+        self._folder = folder
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._frozen: set[int] = set()
         self._keepers: list[asyncio.Task[None]] = []
@@ -89,6 +94,10 @@ class Crew(AbstractAsyncContextManager["Crew"]):
         """SIGKILL: the process gets no chance to say anything. Another takes its place."""
         _send(pid, signal.SIGKILL)
 
+    def stop(self, pid: int) -> None:
+        """SIGTERM: the process ends in good order, and at once where it is told twice. Another takes its place."""
+        _send(pid, signal.SIGTERM)
+
     def freeze(self, pid: int) -> None:
         """SIGSTOP: the process stands still, its connections stay open."""
         _send(pid, signal.SIGSTOP)
@@ -117,9 +126,9 @@ class Crew(AbstractAsyncContextManager["Crew"]):
     async def _start(self, place: int) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
-                *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", "scripts.chaos.at_work"),
-                cwd=PROJECT,
-                env={"PATH": os.environ["PATH"], **self._environment, **self._of_places.get(place, {})},
+                *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", self._module),
+                cwd=self._folder,
+                env={**self._environment, **self._of_places.get(place, {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -128,6 +137,12 @@ class Crew(AbstractAsyncContextManager["Crew"]):
         if self._ending:  # it was being started when the others were told
             _send(process.pid, signal.SIGTERM)
         return process
+
+
+def environment_of(settings: Settings, ledger: Ledger, registry: str) -> dict[str, str]:
+    """What a process under test is told: what to serve, where, and where the ledger is."""
+    told = {name.upper(): str(getattr(settings, name)) for name in _PASSED_ON}
+    return {"PATH": os.environ["PATH"], **told, "JOBS_REGISTRY": registry, VARIABLE: str(ledger.path)}
 
 
 def _send(pid: int, signum: signal.Signals) -> None:

@@ -18,12 +18,14 @@ from jobqueue import App, Registry
 from jobqueue.keys import QueueKeys
 from jobqueue.registry import load_registry
 from jobqueue.settings import Settings
-from scripts.chaos.crew import Crew
+from scripts.chaos.crew import WORKER, Crew
 from scripts.chaos.ledger import Ledger
 from tests.support.redis_server import RedisServer, running_redis
 
 QUEUE: Final = "jobs"
 UNFINISHED: Final = ("wait", "active", "delayed", "prioritized", "waiting-children")
+NEVER_FULL: Final = 1_000_000_000
+"""A depth that no program reaches that is not about it."""
 _POLL_S: Final = 0.2
 
 
@@ -60,9 +62,9 @@ class Ground:
     def keys(self) -> QueueKeys:
         return QueueKeys(self.settings.jobs_prefix, QUEUE)
 
-    def crew(self, places: int, of_places: Sequence[Mapping[str, str]] = ()) -> Crew:
-        """So many worker processes for the block; `of_places` adds to the environment of the first ones."""
-        return Crew(self.settings, self.ledger, self.registry_name, places, of_places)
+    def crew(self, places: int, of_places: Sequence[Mapping[str, str]] = (), *, module: str = WORKER) -> Crew:
+        """So many worker processes for the block, or others; `of_places` adds to the environment of the first ones."""
+        return Crew(self.settings, self.ledger, self.registry_name, places, of_places, module)
 
     async def ask(self, *command: str | float) -> Any:
         """Any command of Redis, and its answer."""
@@ -157,7 +159,8 @@ async def ground(
     starting = server or running_redis(appendonly=False)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, starting as started:
         where = {"redis_url": started.url, "database_url": database_url or f"sqlite+aiosqlite:///{folder}/jobqueue.db"}
-        told = Settings.load(**where, jobs_prefix="chaos", jobs_queue=QUEUE, **settings)
+        roomy = {"jobs_max_queue_depth": NEVER_FULL} | settings
+        told = Settings.load(**where, jobs_prefix="chaos", jobs_queue=QUEUE, **roomy)
         async with started.client() as redis, App(_registry(registry_name), told) as app:
             yield Ground(Path(folder), started, redis, told, app, registry_name, seed, random.Random(seed))
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from scripts.chaos.crew import Crew
 from scripts.chaos.ledger import Run
+
+CANCEL_AGAIN_S: Final = 5.0
 
 
 class Between(NamedTuple):
@@ -23,11 +25,12 @@ class Between(NamedTuple):
         return chance.uniform(self.least_s, self.most_s)
 
 
-async def kills(crew: Crew, every: Between, chance: random.Random) -> None:
-    """Kill one process after another, for ever."""
+async def kills(crew: Crew, every: Between, chance: random.Random, *, of_at_least: int = 1) -> None:
+    """Kill one process after another, for ever. With fewer that serve it is left out: a busy machine starts them so
+    slowly that none would be left to do any work."""
     while True:
         await asyncio.sleep(every.drawn(chance))  # the moment is the subject
-        if crew.pids:
+        if len(crew.pids) >= of_at_least:
             crew.kill(chance.choice(crew.pids))
 
 
@@ -51,8 +54,11 @@ async def meanwhile(*harms: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
+        left: Collection[asyncio.Future[None]] = tasks
+        while left:  # redis-py now and then swallows a cancellation that comes while it reads an answer
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
         ended = await asyncio.gather(*tasks, return_exceptions=True)
     faults = [one for one in ended if isinstance(one, Exception)]
     if faults:

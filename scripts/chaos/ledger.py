@@ -79,11 +79,21 @@ class Ledger:
         """A run has ended; `how` in one word."""
         self.write("end", ctx.job.id, ctx.job.attempts_started, key=how)
 
-    def entries(self) -> list[Entry]:
-        """What has been written so far, as it was written. A line that is still being written is left out."""
+    @property
+    def size(self) -> int:
+        """Bytes that have been written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def entries(self, from_byte: int = 0) -> list[Entry]:
+        """What has been written so far, as it was written, or only what came after a size that it once had.
+
+        A line that is still being written is left out.
+        """
         if not self.path.exists():
             return []
-        lines = self.path.read_bytes().split(b"\n")[:-1]
+        with self.path.open("rb") as written:
+            written.seek(from_byte)
+            lines = written.read().split(b"\n")[:-1]
         return [Entry(*json.loads(line)) for line in lines]
 
 

@@ -16,7 +16,7 @@ from scripts.chaos.cron_ground import Made, cron_jobs, slot_jobs
 from scripts.chaos.ground import Ground, ground
 from scripts.chaos.harm import meanwhile, recoveries
 from scripts.chaos.leaks import tell_leaks
-from scripts.chaos.ledger import runs
+from scripts.chaos.ledger import clock_us, runs
 from scripts.chaos.order_rules import together
 from scripts.chaos.report import Findings
 from scripts.chaos.slot_kills import SlotKills
@@ -65,12 +65,13 @@ class Slots:
                 kills = SlotKills(crew, site, [*POLICIES])
                 async with meanwhile(kills.go_on(self.seconds_between_kills)):
                     await asyncio.sleep(self.seconds)  # the time in which slots come
+                ended_ms = clock_us() // 1_000
                 for row in await table.list():
                     await table.update(row.id, enabled=False)
                 findings.claim("every job ends", await site.quiet(self.deadline_s))
                 await tell_leaks(site, findings)
             findings.figures |= {f"kills: {manner}": count for manner, count in kills.done.items()}
-            await self._judge(site, findings)
+            await self._judge(site, ended_ms, findings)
             return findings
 
     async def _create(self, table: CronJobs) -> None:
@@ -80,7 +81,7 @@ class Slots:
                 name=name, pattern=EACH_SECOND, handler="slot", payload=work, backoff_ms=100, **policy._asdict()
             )
 
-    async def _judge(self, site: Ground, findings: Findings) -> None:
+    async def _judge(self, site: Ground, ended_ms: int, findings: Findings) -> None:
         entries = site.ledger.entries()
         begun, known = starts(entries), runs(entries)
         deaths_ms = [entry.at_us // 1_000 for entry in entries if entry.what == "gone"]
@@ -88,7 +89,9 @@ class Slots:
         for name, policy in POLICIES.items():
             row = Row(name, policy.overlap, policy.misfire, PERIOD_MS)
             of_row = [one for one in begun if scheduler_of(one.job_id) == name]
-            without += _judge_row(row, await slot_jobs(site, name), of_row, self.seconds, findings)
+            jobs = await slot_jobs(site, name)
+            _judge_making(row, longest_making_ms(jobs, ended_ms), findings)
+            without += _judge_row(row, jobs, of_row, self.seconds, findings)
             if policy.overlap != "allow":
                 several = [run for run in known if scheduler_of(run.job_id) == name]
                 findings.claim(f"no two runs of {name} are at work at once", together(several) if several else [])
@@ -111,11 +114,14 @@ def _judge_row(row: Row, jobs: Sequence[Made], begun: Sequence[Start], seconds: 
     _tell_row(findings, row, len(jobs) + sum(gap.why == "dropped" for gap in without), begun, without)
     few = [] if len(begun) > seconds // 4 else [f"{len(begun)} runs in {seconds} s"]
     findings.claim(f"{name} runs", few, f"{len(begun):,} runs")
-    making_ms = longest_making_ms(jobs)
-    findings.figures[f"{name}: longest time from a slot to the making of the next, s"] = making_ms / 1_000
-    late = [f"{making_ms} ms"] if making_ms > REPAIR_MS + PERIOD_MS else []
-    findings.claim(f"{name} is repaired where it lost its next slot", late, f"after {making_ms} ms at most")
     return without
+
+
+def _judge_making(row: Row, making_ms: int, findings: Findings) -> None:
+    """A row that lost its next slot is repaired."""
+    findings.figures[f"{row.job_id}: longest time from a slot to the making of the next, s"] = making_ms / 1_000
+    late = [f"{making_ms} ms"] if making_ms > REPAIR_MS + PERIOD_MS else []
+    findings.claim(f"{row.job_id} is repaired where it lost its next slot", late, f"after {making_ms} ms at most")
 
 
 def _tell_row(findings: Findings, row: Row, slots: int, begun: Sequence[Start], without: Sequence[Gap]) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,12 +20,12 @@ from jobqueue.cron.table import CronJobRow
 from jobqueue.database import Database, open_database
 from scripts.chaos.cron_ground import cron_jobs
 from scripts.chaos.cron_rows import BROKEN, CLAIMED, EDITED, STEADY, edited_id, raw_row
+from scripts.chaos.databases import fresh_database
 from scripts.chaos.ground import QUEUE, Ground, ground
 from scripts.chaos.report import Findings
 from scripts.chaos.scheduler_rules import Look, differences, outdated, pending_faults
 from scripts.chaos.slots import starts, twice
 from scripts.chaos.writers import Share, write_all
-from tests.support.postgres_server import running_postgres
 
 DISTANT: Final = ("0 5 * * *", "0 6 * * *", "0 7 1 * *")
 FOREIGN: Final = (CLAIMED, "edited-0-foreign", "node-every")
@@ -46,7 +46,7 @@ class Edits:
 
     async def run(self, seed: int) -> Findings:
         settings = {"worker_concurrency": self.concurrency}
-        with _database(self.postgres) as url:
+        with fresh_database(self.postgres) as url:
             async with (
                 ground("scripts.chaos.slots:registry", seed, None, url, **settings) as site,
                 cron_jobs(site.app) as table,
@@ -196,13 +196,3 @@ def _changed(before: Mapping[str, object], after: Mapping[str, object]) -> list[
     return [
         f"{name}: {before.get(name)} became {after.get(name)}" for name in names if before.get(name) != after.get(name)
     ]
-
-
-@contextmanager
-def _database(postgres: int) -> Generator[str | None]:
-    """The URL of an empty PostgreSQL database for the block; None where SQLite will do."""
-    if not postgres:
-        yield None
-        return
-    with running_postgres() as server, server.fresh_database() as url:
-        yield url

@@ -43,7 +43,7 @@ class Singletons:
         async with ground("scripts.chaos.alone:registry", seed, **settings) as site, serving(site.folder) as resource:
             findings = Findings()
             async with site.crew(self.workers) as crew:
-                killing = kills(crew, Between(pause_s, 3 * pause_s), site.chance)
+                killing = kills(crew, Between(pause_s, 3 * pause_s), site.chance, of_at_least=2)
                 freezing = freezes(crew, Between(pause_s, 2 * pause_s), Between(lock_s, 3 * lock_s), site.chance)
                 async with meanwhile(killing, freezing):
                     turns = await self._enqueue(site)

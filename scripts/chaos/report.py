@@ -30,6 +30,8 @@ class Findings:
 
     figures: dict[str, Figure] = field(default_factory=dict[str, Figure])
     claims: list[Claim] = field(default_factory=list[Claim])
+    samples: list[Mapping[str, float]] = field(default_factory=list[Mapping[str, float]])
+    """What was measured over time, where that is the subject; only in the JSON."""
 
     def claim(self, sentence: str, faults: Sequence[object], seen: str = "") -> None:
         """It holds where there are no faults; the first of them are shown."""
@@ -59,6 +61,7 @@ class Report:
     took_s: float
     figures: Mapping[str, Figure]
     claims: Sequence[Claim]
+    samples: Sequence[Mapping[str, float]] = ()
 
     @property
     def holds(self) -> bool:

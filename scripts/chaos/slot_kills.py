@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from scripts.chaos.crew import Crew
+from scripts.chaos.crew import START_S, Crew
 from scripts.chaos.ground import Ground
 from scripts.chaos.ledger import runs
 
@@ -29,11 +29,12 @@ class SlotKills:
     done: dict[Manner, int] = field(default_factory=lambda: dict.fromkeys(MANNERS, 0))
 
     async def go_on(self, each_s: float) -> None:
-        """One each so many seconds, for ever."""
+        """One each so many seconds, for ever; later where a busy machine would have nobody left to make slots."""
         next_s, number = time.monotonic() + each_s, 0
         while True:
             await asyncio.sleep(max(next_s - time.monotonic(), 0))  # the moment is the subject
             next_s += each_s
+            await self.site.until(lambda: len(self.crew.pids) > 1, START_S, "two workers serve")
             manner = MANNERS[number % len(MANNERS)]
             number += 1
             victim = await self._victim(manner)

@@ -95,6 +95,8 @@ def longest_pause_ms(begun: Sequence[Start]) -> int:
     return max(((after.at_us - before.at_us) // 1_000 for before, after in pairwise(begun)), default=0)
 
 
-def longest_making_ms(jobs: Sequence[Made]) -> int:
-    """The longest time from a slot to the making of the next one's job: at its pick-up, or by the repair."""
-    return max((after.made_ms - before.slot_ms for before, after in pairwise(jobs)), default=0)
+def longest_making_ms(jobs: Sequence[Made], ended_ms: int) -> int:
+    """The longest time from a slot to the making of the next one's job: at its pick-up, or by the repair. From the last
+    one it is the time to the end: a scheduler that has stopped makes none."""
+    made_ms = [after.made_ms - before.slot_ms for before, after in pairwise(jobs)]
+    return max([0, *made_ms, *(ended_ms - job.slot_ms for job in jobs[-1:])])

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from scripts.chaos.watch import Seen
 
 WRITES: Final = frozenset(
-    {"set", "del", "unlink", "expire", "pexpire", "hset", "hmset", "hdel", "hincrby", "rename", "zadd", "lrem", "incr"}
+    {
+        *("set", "del", "unlink", "expire", "pexpire", "persist", "rename", "incr"),
+        *(
+            "hset",
+            "hmset",
+            "hdel",
+            "hincrby",
+            "zadd",
+            "zrem",
+            "sadd",
+            "srem",
+            "lpush",
+            "rpush",
+            "lrem",
+            "ltrim",
+            "xadd",
+        ),
+    }
 )
+_OF_MEMBERS: Final = frozenset({"zadd", "zrem", "sadd", "srem", "lpush", "rpush", "lrem"})
 
 
 class Visit(NamedTuple):
@@ -20,8 +39,10 @@ class Visit(NamedTuple):
     ended_us: int
     token: str
     """Of the stale run; a singleton's own token begins with it."""
+    job_id: str
+    """The successor's job."""
     keys: Collection[str]
-    """What the successor holds: its hash, its lock, the singleton's lock."""
+    """What the successor holds: its hash, its lock, its log, the singleton's lock, its gate, …"""
 
 
 def trespasses(seen: Sequence[Seen], visits: Iterable[Visit]) -> list[str]:
@@ -37,6 +58,18 @@ def _of_one(seen: Sequence[Seen], visit: Visit) -> list[str]:
             continue
         if not one.by_script:
             is_stale = any(visit.token in word for word in one.words)
-        elif is_stale and one.words[0].lower() in WRITES and any(word in visit.keys for word in one.words[1:]):
+        elif is_stale and _touches(one.words, visit):
             found.append(f"{visit.name}: {' '.join(one.words)}")
     return found
+
+
+def _touches(words: Sequence[str], visit: Visit) -> bool:
+    """Whether a command writes to one of the keys, moves the job from list to list, or tells an event of it."""
+    command, *rest = words
+    if command.lower() not in WRITES:
+        return False
+    if any(word in visit.keys for word in rest):
+        return True
+    if command.lower() == "xadd":
+        return any(pair == ("jobId", visit.job_id) for pair in pairwise(rest))
+    return command.lower() in _OF_MEMBERS and not rest[0].endswith(":marker") and rest[-1] == visit.job_id

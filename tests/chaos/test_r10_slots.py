@@ -8,7 +8,7 @@ import pytest
 
 from scripts.chaos.cron_ground import Made
 from scripts.chaos.programs import PROGRAMS, performed
-from scripts.chaos.slot_rules import Row, gaps, longest_pause_ms, unlike_policy, without_death
+from scripts.chaos.slot_rules import Row, gaps, longest_making_ms, longest_pause_ms, unlike_policy, without_death
 from scripts.chaos.slots import Start, again, first_starts, scheduler_of, slot_ms, twice
 
 SKIP = Row("row", "skip", "run_once", 1_000)
@@ -103,3 +103,11 @@ def test_a_gap_needs_a_death_shortly_before_it() -> None:
 
 def test_the_longest_pause_is_between_two_runs() -> None:
     assert longest_pause_ms([start(1_000), start(2_000), start(5_000)]) == 3_000
+
+
+def test_a_scheduler_that_has_stopped_is_seen_though_no_later_slot_says_so() -> None:
+    jobs = [made(1_000), made(2_000, at=1_010)]
+
+    assert longest_making_ms(jobs, ended_ms=2_900) == 900
+    assert longest_making_ms(jobs, ended_ms=9_000) == 7_000
+    assert longest_making_ms([made(1_000), made(2_000, at=6_000)], ended_ms=2_900) == 5_000

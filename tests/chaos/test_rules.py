@@ -124,7 +124,7 @@ def test_a_lock_is_free_again_when_the_next_run_under_it_begins() -> None:
 
 
 def test_a_write_to_what_the_successor_holds_counts_only_in_a_call_of_the_stale_run() -> None:
-    visit = Visit("round", 0, 100, "stale-token", ("bull:jobs:1:lock",))
+    visit = Visit("round", 0, 100, "stale-token", "1", ("bull:jobs:1:lock",))
     write = seen(11, "DEL", "bull:jobs:1:lock")
 
     stale = [seen(10, "EVALSHA", "sha", "1", "stale-token:1", by_script=False), write]
@@ -134,6 +134,18 @@ def test_a_write_to_what_the_successor_holds_counts_only_in_a_call_of_the_stale_
     assert trespasses(stale, [visit]) == ["round: DEL bull:jobs:1:lock"]
     assert trespasses(rightful, [visit]) == []
     assert trespasses(elsewhere, [visit]) == []
+
+
+def test_a_stale_call_that_moves_the_successors_job_or_tells_of_it_is_a_trespass() -> None:
+    visit = Visit("round", 0, 100, "stale-token", "1", ())
+    call = seen(10, "EVALSHA", "sha", "1", "stale-token:1", by_script=False)
+    moved = seen(11, "LREM", "bull:jobs:active", "-1", "1")
+    told = seen(12, "XADD", "bull:jobs:events", "*", "event", "progress", "jobId", "1", "data", "5")
+    of_another = seen(13, "XADD", "bull:jobs:events", "*", "event", "progress", "jobId", "2", "data", "1")
+    marker = seen(14, "ZADD", "bull:jobs:marker", "0", "1")
+
+    assert len(trespasses([call, moved, told], [visit])) == 2
+    assert trespasses([call, of_another, marker], [visit]) == []
 
 
 # The report

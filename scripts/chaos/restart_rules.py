@@ -1,0 +1,60 @@
+"""The rules of R3: what a Redis may lose that was killed, and how soon work goes on when it is back."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from scripts.chaos.ledger import Entry, Run
+
+
+class Restart(NamedTuple):
+    """When Redis was killed and when it answered again, and what its log had lost. Units: epoch microseconds, bytes."""
+
+    killed_us: int
+    up_us: int
+    cut_bytes: int
+
+
+def resumed(restarts: Iterable[Restart], entries: Iterable[Entry]) -> list[float]:
+    """Seconds from each answer of Redis to the next run that began; nothing for one after which none did."""
+    begun_us = sorted(entry.at_us for entry in entries if entry.what == "start")
+    after = ((one, bisect_left(begun_us, one.up_us)) for one in restarts)
+    return [(begun_us[place] - one.up_us) / 1e6 for one, place in after if place < len(begun_us)]
+
+
+def stored_twice(entries: Iterable[Entry]) -> list[str]:
+    """Numbers that ran as more than one job: an add was repeated that had been stored."""
+    jobs: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.what == "start":
+            jobs.setdefault(entry.job_id, set()).add(entry.note)
+    return [f"{number}: jobs {sorted(ids)}" for number, ids in jobs.items() if len(ids) > 1]
+
+
+def beyond_the_cut(
+    gone: Iterable[int], stored_us: Mapping[int, int], restarts: Sequence[Restart], cut_us: int
+) -> list[str]:
+    """Numbers that are gone although they were acknowledged longer before the next kill than its log lost."""
+    kills_us = [one.killed_us for one in restarts]
+    found: list[str] = []
+    for number in gone:
+        place = bisect_left(kills_us, stored_us[number])
+        before_us = kills_us[place] - stored_us[number] if place < len(kills_us) else None
+        if before_us is None or before_us > cut_us:
+            found.append(
+                f"{number}, acknowledged {'after the last kill' if before_us is None else f'{before_us} µs before'}"
+            )
+    return found
+
+
+def from_before_the_cut(runs: Mapping[str, Sequence[Run]], restarts: Sequence[Restart], cut_us: int) -> list[str]:
+    """Numbers that ran again although no kill explains it: one while they ran, or one that took the end with it."""
+    return [
+        f"{number} ran again {(after.started_us - before.ended_us) / 1e6:.2f} s after"
+        for number, several in runs.items()
+        for before, after in pairwise(several)
+        if not any(before.started_us <= one.killed_us <= before.ended_us + cut_us for one in restarts)
+    ]
