@@ -49,7 +49,8 @@ def create_app(
     read_only = read_only or app.settings.bull_board_read_only
     access = Access.of(app.settings, read_only=read_only)
     access.warn_if_closed()
-    renderer, inspector = Renderer(), Inspector(app)
+    has_outbox = database is not None or app.settings.has_overflow
+    renderer, inspector = Renderer(has_outbox=has_outbox), Inspector(app)
     errors = Errors(board_path, renderer)
     site = Site(app, inspector, database, renderer, board_path, read_only)
     ready = database_ready or (database.ping if database else None)

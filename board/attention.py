@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from jobqueue.inspector import QueueView
 from jobqueue.inspector.statistics import Statistics
@@ -14,8 +14,8 @@ MAX_WAIT_MS: Final = 5 * 60_000
 
 _TO_RUN: Final = ("waiting", "prioritized")
 
-Kind = Literal["refused", "no worker", "late", "failed", "paused"]
-_WORST_FIRST: Final[tuple[Kind, ...]] = ("refused", "no worker", "late", "failed", "paused")
+Kind = Literal["refused", "no worker", "set aside", "late", "overflow", "failed", "paused"]
+_WORST_FIRST: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class QueueRow:
 class Alert:
     """One thing that is wrong with one queue; `count` jobs are concerned.
 
-    Where jobs have failed it is `count` of `ended`, and `stored` of all that ever failed can still be retried.
+    Where jobs have failed it is `count` of `ended`, and `stored` of all that ever failed can still be retried. Of jobs
+    that are set aside before they were in Redis it is LEAST_COUNTED at most; of an overflow `since_ms` is the last one.
     """
 
     kind: Kind
@@ -51,9 +52,16 @@ class Alert:
     stored: int = 0
 
 
-def attention(rows: Iterable[QueueRow], now_ms: int) -> tuple[Alert, ...]:
-    """All that is wrong, worst first, and within a kind the queues with the most jobs first."""
+def attention(
+    rows: Iterable[QueueRow], now_ms: int, set_aside: Mapping[str, int], overflowing: Mapping[str, int]
+) -> tuple[Alert, ...]:
+    """All that is wrong, worst first, and within a kind the queues with the most jobs first.
+
+    `set_aside` has how many jobs of a queue are set aside in the outbox, `overflowing` when the last one was spilled.
+    """
     alerts = [alert for row in rows for alert in _of(row, now_ms)]
+    alerts += [Alert("set aside", queue, count) for queue, count in set_aside.items()]
+    alerts += [Alert("overflow", queue, since_ms=at_ms) for queue, at_ms in overflowing.items()]
     return tuple(sorted(alerts, key=lambda alert: (_WORST_FIRST.index(alert.kind), -alert.count, alert.queue)))
 
 

@@ -33,6 +33,8 @@ from jobqueue.errors import (
     QueueVersionError,
     RedisReplyError,
     RedisUnavailable,
+    RowNotFound,
+    RowNotSetAside,
     UnknownHandler,
     UnreadableCronJob,
 )
@@ -99,9 +101,9 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return Problem(413, "too_large", str(error), {error.field: error.problem})
         case UnknownHandler() | InvalidOption():
             return Problem(400, "invalid", str(error), {error.field: error.problem})
-        case JobNotFound():
+        case JobNotFound() | RowNotFound():
             return Problem(404, "not_found", str(error))
-        case JobNotInState() | DuplicateJob() | QueueVersionError():
+        case JobNotInState() | DuplicateJob() | QueueVersionError() | RowNotSetAside():
             return _conflict(error)
         case CronError():
             return _problem_of_cron(error)
@@ -115,7 +117,7 @@ def _problem_of_ours(error: JobqueueError) -> Problem:
             return UNEXPECTED
 
 
-def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError) -> Problem:
+def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError | RowNotSetAside) -> Problem:
     match error:
         case JobNotInState():
             return Problem(409, f"job_is_{error.actual.replace('-', '_')}", str(error))
@@ -123,6 +125,8 @@ def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError) -> Proble
             return Problem(409, "duplicate", str(error), job_id=error.job_id)
         case QueueVersionError():
             return Problem(409, "queue_version", str(error))
+        case RowNotSetAside():
+            return Problem(409, "row_waits", str(error))
         case _:
             assert_never(error)
 

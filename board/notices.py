@@ -18,6 +18,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "paused": ("The queue is paused.", "The queue is paused."),
     "resumed": ("The queue runs again.", "The queue runs again."),
     "enqueued": ("The job was enqueued.", "{} jobs were enqueued."),
+    "spilled": ("The queue is full: the job waits here until it has room.", "The queue is full: {} jobs wait here."),
     "existed": ("A job of this id exists already, so nothing was enqueued.", "These jobs exist already."),
     "cancelling": ("The job was told to stop; its worker ends it in a moment.", "{} jobs were told to stop."),
     "triggered": ("The cron job was triggered.", "{} cron jobs were triggered."),
@@ -25,6 +26,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "saved": ("The changes were saved.", "The changes were saved."),
     "enabled": ("The cron job is enabled.", "The cron job is enabled."),
     "disabled": ("The cron job is disabled.", "The cron job is disabled."),
+    "rows-removed": ("The row was removed; its job will not run.", "{} rows were removed; their jobs will not run."),
+    "rows-retried": ("The row will be tried again.", "{} rows will be tried again."),
     "deleted": ("The cron job was deleted.", "{} cron jobs were deleted."),
 }
 """Word -> the sentence for one, and for any other number."""

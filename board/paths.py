@@ -118,6 +118,20 @@ class Links:
         """The page of what came of an act on many jobs."""
         return f"{self.base}/audit/{quote(entry_id, safe='')}"
 
+    def outbox(self, queue: str | None = None, state: str | None = None, after: str | None = None) -> str:
+        """The jobs on their way; with a queue its rows in a state."""
+        address = f"{self.base}/outbox"
+        return with_query(address, {"queue": queue, "state": state, "after": after}) or address
+
+    def outbox_row(self, row_id: int, act: str | None = None) -> str:
+        """The page of one row, or where an act on it is sent: retry, remove."""
+        address = f"{self.base}/outbox/row/{row_id}"
+        return f"{address}/{act}" if act else address
+
+    def outbox_act(self, act: str) -> str:
+        """Where an act on all rows of a queue that are set aside is sent: retry, remove."""
+        return f"{self.base}/outbox/{act}"
+
     def static(self, name: str) -> str:
         return f"{self.base}/static/{name}"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from jobqueue.clock import now_ms
 from jobqueue.inspector import Inspector, QueueView
+from jobqueue.outbox.shelf import MOST_COUNTED, Shelved
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -52,10 +54,16 @@ class Metrics:
     """Answers with the numbers of this moment; nothing is counted here."""
 
     inspector: Inspector
+    rows: Callable[[], Awaitable[Sequence[Shelved]]]
+    """The queues that have rows in the outbox."""
 
     async def show(self, request: Request) -> Response:
         queues = await self.inspector.queues()
-        gauges = (_counts(queues), _paused(queues), await self._ages(queues), await self._workers())
+        rows = await self.rows()
+        gauges = (
+            *(_counts(queues), _paused(queues), await self._ages(queues), await self._workers()),
+            *(_rows(rows), _oldest_rows(rows)),
+        )
         text = "".join(f"{line}\n" for gauge in gauges for line in gauge.lines())
         return PlainTextResponse(text, headers={"content-type": MEDIA_TYPE})
 
@@ -95,3 +103,23 @@ def _counts(queues: Iterable[QueueView]) -> Gauge:
 def _paused(queues: Iterable[QueueView]) -> Gauge:
     samples = tuple(Sample(queue.paused, (("queue", queue.name),)) for queue in queues)
     return Gauge("jobqueue_queue_paused", "Whether the queue is paused", samples)
+
+
+def _rows(shelved: Iterable[Shelved]) -> Gauge:
+    samples = tuple(
+        Sample(count, (("queue", one.queue), ("state", state)))
+        for one in shelved
+        for state, count in (("waiting", one.waiting), ("set_aside", one.set_aside))
+    )
+    help_text = f"Number of jobs on their way to Redis, counted up to {MOST_COUNTED} or less"
+    return Gauge("jobqueue_outbox_rows", help_text, samples)
+
+
+def _oldest_rows(shelved: Iterable[Shelved]) -> Gauge:
+    now = datetime.now(UTC)
+    samples = tuple(
+        Sample(max((now - one.oldest_at).total_seconds(), 0), (("queue", one.queue),))
+        for one in shelved
+        if one.oldest_at is not None
+    )
+    return Gauge("jobqueue_outbox_oldest_seconds", "How long the oldest job is on its way to Redis", samples)

@@ -27,9 +27,9 @@ width."""
 
 
 class Renderer:
-    """The board's templates, compiled once."""
+    """The board's templates, compiled once. `has_outbox` is whether its navigation leads to the outbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_outbox: bool) -> None:
         self._environment = Environment(
             loader=PackageLoader("board"),
             autoescape=True,
@@ -52,6 +52,7 @@ class Renderer:
             "key": key,
         }
         self._environment.filters.update(words)
+        self._has_outbox = has_outbox
 
     def page(
         self,
@@ -62,7 +63,8 @@ class Renderer:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> HTMLResponse:
-        text = self._environment.get_template(template).render(links=links, now_ms=now_ms(), **context)
+        known = {"links": links, "now_ms": now_ms(), "has_outbox": self._has_outbox}
+        text = self._environment.get_template(template).render(**known, **context)
         return HTMLResponse(text, status, headers)
 
 

@@ -95,7 +95,7 @@ class Handler(Generic[P]):
         try:
             return self.payload.validate_python(payload)
         except ValidationError as error:
-            raise InvalidPayload(self.name, field_errors(error)) from error
+            raise InvalidPayload(self.name, field_errors(error)) from None  # it repeats what was given
 
     def validate_json(self, text: str) -> Any:
         """A payload as JSON: strict types take what JSON has for them, and a field goes by either of its names.
@@ -107,7 +107,7 @@ class Handler(Generic[P]):
         try:
             return self.payload.validate_json(text, by_alias=True, by_name=True)
         except ValidationError as error:
-            raise InvalidPayload(self.name, field_errors(error)) from error
+            raise InvalidPayload(self.name, field_errors(error)) from None
 
     def dedupe_key_of(self, payload: Any) -> str | None:
         """The key of the payload's lane; None where newer jobs do not stop older ones.

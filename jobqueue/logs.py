@@ -6,12 +6,15 @@ On a terminal a coloured line, elsewhere one JSON object a line. A line that is 
 
 from __future__ import annotations
 
+import io
+import json
 import logging
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from jobqueue.harmless import indented, json_text
 from jobqueue.worker.scope import current_scope
 
 CHATTY: Final = ("alembic", "httpcore", "httpx", "uvicorn", "watchfiles")
@@ -52,9 +55,10 @@ def _formatter(*, colours: bool) -> logging.Formatter:
     ]
     after: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if colours:
-        after += [_put_scope_first, structlog.dev.ConsoleRenderer(pad_event_to=0)]
+        renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=_write_trace)
+        after += [_put_scope_first, _make_harmless, renderer]
     else:
-        after += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        after += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_as_json)]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=after)
 
 
@@ -70,3 +74,19 @@ def _put_scope_first(_logger: WrappedLogger, _method: str, line: EventDict) -> E
     if tag is not None:
         line["event"] = f"{tag} {line['event']}"
     return line
+
+
+def _make_harmless(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """What a job's name, id or error brings along is no line of its own, and nothing that a terminal obeys."""
+    return {name: indented(value) if isinstance(value, str) else value for name, value in line.items()}
+
+
+def _write_trace(stream: TextIO, error: ExcInfo) -> None:
+    """Without the values of local variables, which structlog would show: payloads and passwords are among them."""
+    trace = io.StringIO()
+    structlog.dev.plain_traceback(trace, error)
+    stream.write(indented(trace.getvalue()))
+
+
+def _as_json(line: Any, **options: Any) -> str:
+    return json_text(json.dumps(line, ensure_ascii=False, **options))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import Dialect
 
 from jobqueue import migrations
-from jobqueue.database import Database, open_database, parse_database_url
+from jobqueue.database import Database, address_of, open_database, parse_database_url
 from jobqueue.errors import DatabaseUnavailable
 
 MIGRATION_LOCK = 0x6A6F6271  # "jobq": the number of PostgreSQL's advisory lock around an upgrade
@@ -34,7 +34,7 @@ async def upgrade(database_url: str, version_locations: Sequence[Path]) -> tuple
         try:
             command.upgrade(config, "heads")
         except CommandError as error:
-            address = parse_database_url(database_url).render_as_string(hide_password=True)
+            address = address_of(parse_database_url(database_url))
             raise DatabaseUnavailable(address, f"its tables are of a version not known here: {error}") from error
         return _heads(connection)
 

@@ -16,7 +16,7 @@ OURS: list[Callable[[QueueKeys], str]] = [
     QueueKeys.creators,
     lambda keys: keys.lane("sync", "r1"),
     lambda keys: keys.singleton_lock("sync"),
-    lambda keys: keys.singleton_fence("sync"),
+    QueueKeys.singleton_fence,
     lambda keys: keys.overlap("row"),
     lambda keys: keys.slots("row"),
     QueueKeys.cron_history,

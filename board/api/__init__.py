@@ -6,6 +6,7 @@ from board.api.cron import cron_operations
 from board.api.jobs import job_operations
 from board.api.looking import looking_operations
 from board.api.operations import Operation
+from board.api.outbox import outbox_operations
 from board.api.queues import queue_operations
 from board.api.service import health_operations, metrics_operation, openapi_operation
 from board.health import Check
@@ -18,6 +19,7 @@ def all_operations(site: Site, checks: dict[str, Check]) -> tuple[Operation, ...
         *job_operations(site),
         *queue_operations(site),
         *cron_operations(site),
+        *outbox_operations(site),
         *looking_operations(site),
         *health_operations(checks),
         metrics_operation(site),

@@ -94,6 +94,7 @@ class EnqueuedShown(TypedDict):
     enqueuedAt: int | None
     created: bool
     superseded: str | None
+    outboxed: bool
 
 
 class CancellingShown(TypedDict):
@@ -211,6 +212,64 @@ class CronJobPage(TypedDict):
 class TriggeredShown(TypedDict):
     jobId: str
     handler: str
+
+
+class OutboxQueueShown(TypedDict):
+    """A queue's rows by state: as many as `countedTo` mean so many or more. `spilledAt` is null where it has room."""
+
+    queue: str
+    waiting: int
+    setAside: int
+    countedTo: int
+    oldestAt: int | None
+    spilledAt: int | None
+
+
+class OutboxShown(TypedDict):
+    """`relay` is whether somebody moves rows now, null where Redis cannot be asked; then nobody knows of overflows."""
+
+    relay: bool | None
+    queues: list[OutboxQueueShown]
+
+
+class OutboxRowShown(TypedDict):
+    """A job on its way. Times are epoch milliseconds. A list leaves out a large payload: `whole` is false.
+
+    Where the row cannot be read `problem` says why, and `raw` has its data.
+    """
+
+    id: int
+    state: Literal["waiting", "setAside"]
+    queue: str
+    handler: str
+    jobId: str
+    origin: str
+    createdAt: int
+    attempts: int
+    lastError: str | None
+    nextTryAt: int | None
+    setAsideAt: int | None
+    payload: Any
+    asked: dict[str, Any]
+    whole: bool
+    problem: str | None
+    raw: str | None
+
+
+class OutboxRowPage(TypedDict):
+    """Rows that wait in the order in which they go, those set aside the latest first; `next` is `after` of the page
+    that follows, or null.
+    """
+
+    data: list[OutboxRowShown]
+    next: str | None
+
+
+class TreatedShown(TypedDict):
+    """`complete` is false where the time was up before all were treated."""
+
+    done: int
+    complete: bool
 
 
 class RunningJobShown(TypedDict):

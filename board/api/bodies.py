@@ -169,6 +169,14 @@ class Drain(Body):
     delayed: bool = Field(False, description="delayed jobs too")
 
 
+class OfOutbox(Body):
+    """Whose rows: all of a queue that are set aside."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"queue": "jobs"}]})
+
+    queue: _Name
+
+
 class Matching(Body):
     """What must hold of a job, all of it, as in the query of `GET /api/admin/job`. An empty text is refused."""
 

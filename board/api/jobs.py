@@ -172,6 +172,8 @@ class _Jobs:
 
     async def _enqueued_at_ms(self, enqueued: Enqueued) -> int | None:
         """The job is stored, so the answer is a success even where Redis has gone away since."""
+        if enqueued.outboxed:
+            return None
         try:
             return await self.site.inspector.enqueued_at_ms(enqueued.queue, enqueued.job_id)
         except RedisError:

@@ -46,7 +46,7 @@ _PROBLEM_EXAMPLE: Final = {
     "requestId": "5f0c7d1f4f0b4b0c9d8e7f6a5b4c3d2e",
 }
 _HEADERS: Final[Mapping[str, Schema]] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
-_NAMES: Final = {"jobId": "1", "queue": "jobs", "id": "019b7f3e-7c00-7000-8000-000000000000"}
+_NAMES: Final = {"jobId": "1", "rowId": "1", "queue": "jobs", "id": "019b7f3e-7c00-7000-8000-000000000000"}
 """An example of each name in a path."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _SECURITY: Final[Mapping[str, list[dict[str, list[str]]]]] = {

@@ -14,6 +14,7 @@ from board.errors import invalid
 from board.query import clamp
 from jobqueue.inspector import MAX_LIMIT, MAX_OFFSET, STATES, JobFilter
 from jobqueue.job import QUEUE_NAME, Related, State
+from jobqueue.outbox.shelf import RowState
 
 PAGE_SIZE: Final = 50
 
@@ -23,6 +24,7 @@ MOMENT: Final[dict[str, Any]] = {
 }
 
 
+_ROW_STATES: Final[dict[str, RowState]] = {"waiting": "waiting", "setAside": "set_aside"}
 _BY_TIME: Final = "by the time that the list is ordered by, inclusive: epoch milliseconds, or ISO 8601 with a zone"
 
 
@@ -35,6 +37,12 @@ def _read_state(text: str) -> str:
     if text not in STATES:
         raise ValueError(f"must be one of {', '.join(STATES)}, not {text!r:.100}")
     return text
+
+
+def _read_row_state(text: str) -> RowState:
+    if text not in _ROW_STATES:
+        raise ValueError(f"must be one of {', '.join(_ROW_STATES)}, not {text!r:.100}")
+    return _ROW_STATES[text]
 
 
 def _read_related(text: str) -> Related:
@@ -106,6 +114,14 @@ class Jobs(OfQueue, Paged):
             text=self.q,
             cancelled=self.cancelled,
         )
+
+
+class OutboxRows(OfQueue):
+    state: Annotated[
+        RowState, BeforeValidator(_read_row_state), WithJsonSchema({"enum": list(_ROW_STATES), "default": "setAside"})
+    ] = "set_aside"
+    after: str | None = Field(None, description="`next` of the page before")
+    limit: _Limit = PAGE_SIZE
 
 
 class AuditTrail(_Question):

@@ -50,6 +50,7 @@ def enqueued_json(enqueued: Enqueued, enqueued_at_ms: int | None) -> EnqueuedSho
         "enqueuedAt": enqueued_at_ms,
         "created": enqueued.created,
         "superseded": enqueued.superseded,
+        "outboxed": enqueued.outboxed,
     }
 
 

@@ -14,6 +14,7 @@ from board.api.openapi import Schema, document
 from board.api.operations import Operation
 from board.health import Check, Health
 from board.json import Json
+from board.outbox import rows_of
 from board.prometheus import MEDIA_TYPE, Metrics
 from board.site import Site
 
@@ -49,7 +50,7 @@ def metrics_operation(site: Site) -> Operation:
         method="GET",
         path=METRICS_PATH,
         summary="The queues in the text format of Prometheus",
-        answer=Metrics(site.inspector).show,
+        answer=Metrics(site.inspector, rows_of(site).see).show,
         answers={200: str},
         proofs="basic",
         media_type=MEDIA_TYPE,

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from board import live
-from board.pages import audit, bulk, outcome, queue_acts, workers
+from board.pages import audit, bulk, outbox, outcome, queue_acts, workers
 from board.pages.cron import form as cron_form
 from board.pages.cron import pages as cron
 from board.pages.handlers import pages as handlers
@@ -17,7 +17,7 @@ from board.site import Site
 
 _ROOMS = (
     *(live, overview, queue, listing, bulk, queue_acts),
-    *(cron_form, cron, workers, audit, outcome, job, again, handlers),
+    *(cron_form, cron, workers, outbox, audit, outcome, job, again, handlers),
 )
 
 

@@ -27,6 +27,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "pause": "Pause the queue",
     "resume": "Resume the queue",
     "drain": "Drain the queue",
+    "remove leaks": "Remove leaked keys",
     "clean": "Clean the queue",
     "retry failed": "Retry all failed jobs",
     "promote delayed": "Promote all delayed jobs",
@@ -36,12 +37,17 @@ ACTIONS: Final[Mapping[str, str]] = {
     "cron disable": "Disable a cron job",
     "cron trigger": "Trigger a cron job",
     "cron delete": "Delete a cron job",
+    "outbox retry": "Try a row of the outbox again",
+    "outbox remove": "Remove a row of the outbox",
+    "outbox retry all": "Try the set-aside rows of the outbox again",
+    "outbox remove all": "Remove the set-aside rows of the outbox",
 }
 """What each action is in words. One that is not here is shown by its name."""
 _CRON: Final = "cron "
+_OUTBOX: Final = "outbox "
 _PROBLEMS: Final = "problems"
 """Of an act on many jobs; they have a page of their own."""
-_REMOVALS: Final = frozenset({"remove", "cron delete"})
+_REMOVALS: Final = frozenset({"remove", "cron delete", "outbox remove"})
 """After these there is no page to lead to."""
 
 
@@ -89,13 +95,21 @@ def _row(entry: AuditEntry, links: Links) -> AuditRow:
     target = name if is_cron and isinstance(name, str) else entry.target
     address = None
     if entry.target and not (entry.action in _REMOVALS and entry.outcome == "done"):
-        address = links.cron_job(entry.target) if is_cron else links.job(_queue_of_target(entry), entry.target)
+        address = _address(entry, entry.target, links)
     elif _PROBLEMS in entry.details:
         target, address = "what came of it", links.audit_entry(entry.id)
     action = ACTIONS.get(entry.action, entry.action)
     hidden = {"name", _PROBLEMS} if is_cron else {_PROBLEMS}
     details = {key: value for key, value in entry.details.items() if key not in hidden}
     return AuditRow(entry, action, mark, outcome, why, target, address, details)
+
+
+def _address(entry: AuditEntry, target: str, links: Links) -> str | None:
+    if entry.action.startswith(_CRON):
+        return links.cron_job(target)
+    if entry.action.startswith(_OUTBOX):
+        return links.outbox_row(int(target)) if target.isdecimal() else None
+    return links.job(_queue_of_target(entry), target)
 
 
 def _queue_of_target(entry: AuditEntry) -> str:

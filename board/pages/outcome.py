@@ -40,6 +40,8 @@ _OF_QUEUES: Final[Mapping[str, str]] = {
 }
 _WORDS: Final[Mapping[str, str]] = {
     **_OF_QUEUES,
+    "outbox retry all": "rows-retried",
+    "outbox remove all": "rows-removed",
     **{f"{act} {which}": DONE_WORDS[act] for act in ACTS for which in ("selected", "matching")},
 }
 """Action -> the word of its notice."""
@@ -84,9 +86,19 @@ def outcome(site: Site, request: Request, bulk: Bulk, word: str, back: str) -> R
     return RedirectResponse(site.links(request).audit_entry(bulk.entry), 303)
 
 
+def queue_of_rows(entry: AuditEntry) -> str:
+    """The queue of an act on its rows: where Redis does not know it, the act is in the log of another one."""
+    named = entry.details.get("queue")
+    return named if isinstance(named, str) else entry.queue
+
+
 def _go_on(entry: AuditEntry, links: Links) -> GoOn | None:
     """None for picked jobs, of which the entry does not tell which, and where it tells less than was asked."""
-    act, fields = _asked(entry)
+    match entry.action.split():
+        case ["outbox", act, _]:
+            return GoOn(links.outbox_act(act), {"queue": queue_of_rows(entry)})
+        case _:
+            act, fields = _asked(entry)
     action = None if fields is None else links.queue_act(entry.queue, act)
     return None if fields is None or action is None else GoOn(action, fields)
 
@@ -155,6 +167,8 @@ def _back(entry: AuditEntry, links: Links) -> str | None:
     """The list that it was about; the page of the queue where it was about all of that."""
     if entry.action in _OF_QUEUES:
         return links.queue(entry.queue)
+    if entry.action.startswith("outbox "):
+        return links.outbox(queue_of_rows(entry), "set_aside")
     state = entry.details.get("state")
     wanted = _filter_fields(entry.details) if entry.action.endswith("matching") else None
     return links.state(entry.queue, state if isinstance(state, str) else ALL, wanted=wanted)

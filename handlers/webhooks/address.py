@@ -77,8 +77,9 @@ def parse_url(text: str, *, allow_private: bool) -> httpx.URL:
         raise _wrong(f"is {len(text)} characters long; at most {MAX_URL}")
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise _wrong(f"{text!r} is not a URL: {error}") from error
+    except httpx.InvalidURL:
+        # Neither repeats the URL: where it cannot be read, a password may be anywhere in it.
+        raise _wrong("is not a URL like https://example.com/hook: its host, its port or a character is wrong") from None
     _check_scheme(url, allow_private)
     if url.userinfo or "@" in text.partition("://")[2].partition("/")[0]:
         raise _wrong("must not carry a user name or a password")

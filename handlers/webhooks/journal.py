@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 
-from sqlalchemy import Update, case, false, update
+from sqlalchemy import Delete, Update, case, delete, false, update
 
 from handlers.webhooks.models import MAX_ERROR, WebhookEvent, WebhookSubscription
 from jobqueue.clock import now_ms as wall_clock_ms
 from jobqueue.database import Database, new_id
 
 FAILURES_TO_DISABLE = 5
+KEEP_DAYS = 90
+"""Events of a subscription that are older go when a newer one is written."""
 
 EventStatus: TypeAlias = Literal["success", "error", "unreachable"]
 
@@ -33,6 +35,8 @@ class Try:
 
 async def record_try(database: Database, done: Try, *, now_ms: int | None = None) -> bool:
     """Write the event and count for the breaker, in one transaction; True where this try disabled it.
+
+    Old events of the subscription go in the same transaction.
 
     Concurrency: the count is changed by one statement that the database runs on the row as it is, so that of
     many tries at once none is lost. Raises: DatabaseUnavailable.
@@ -57,7 +61,17 @@ async def record_try(database: Database, done: Try, *, now_ms: int | None = None
         failures = await session.scalar(count.returning(WebhookSubscription.consecutive_failures))
         if failures is not None:
             session.add(event)
+            await session.execute(_older_than(done.subscription_id, moment_ms))
         return failures == FAILURES_TO_DISABLE
+
+
+def _older_than(subscription_id: str, moment_ms: int) -> Delete:
+    oldest = datetime.fromtimestamp(moment_ms / 1000, UTC) - timedelta(days=KEEP_DAYS)
+    return (
+        delete(WebhookEvent)
+        .where(WebhookEvent.subscription_id == subscription_id, WebhookEvent.created_at < oldest)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _reset(subscription_id: str) -> Update:

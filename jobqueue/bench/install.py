@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from jobqueue.bench.lineup import Peer, Places
+from jobqueue.settings import Settings
+
+_SETTINGS: Final = frozenset(name.upper() for name in Settings.model_fields)
 
 
 def install(peers: Sequence[Peer], places: Places, tell: Callable[[str], None]) -> tuple[str, ...]:
@@ -20,7 +25,7 @@ def _install(peer: Peer, places: Places, tell: Callable[[str], None]) -> bool:
     for command in places.install_commands(peer):
         tell(shlex.join(command))
         try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            done = subprocess.run(command, check=False, capture_output=True, text=True, env=_environment())
         except FileNotFoundError as error:
             tell(f"{peer.name}: {error}")
             return False
@@ -29,3 +34,8 @@ def _install(peer: Peer, places: Places, tell: Callable[[str], None]) -> bool:
             return False
     places.mark_installed(peer)
     return True
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the service's settings: a package that is installed may run code, and has no use for passwords."""
+    return {name: value for name, value in os.environ.items() if name.upper() not in _SETTINGS}

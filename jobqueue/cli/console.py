@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeVar
 import typer
 from pydantic_core import to_json
 
+from jobqueue import harmless
 from jobqueue.errors import DuplicateJob, EnqueueError, JobqueueError, SettingsError
 
 T = TypeVar("T")
@@ -19,8 +19,6 @@ T = TypeVar("T")
 FAILED: Final = 1
 WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def report(error: Exception) -> None:
@@ -38,7 +36,7 @@ def exit_code(error: JobqueueError) -> int:
 
 def one_line(text: str) -> str:
     """Text from anywhere, without what could move a terminal's cursor."""
-    return _CONTROL.sub(" ", text).strip()
+    return harmless.one_line(text)
 
 
 class OutputLost(JobqueueError):
@@ -65,7 +63,7 @@ def note(text: str) -> None:
 def say_json(value: Any) -> None:
     """One JSON document on standard output: indented for a terminal's reader and for `jq` alike."""
     # A foreign job may hold numbers that JSON does not have (1e999).
-    say(to_json(value, indent=2, inf_nan_mode="null").decode())
+    say(harmless.json_text(to_json(value, indent=2, inf_nan_mode="null").decode()))
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:

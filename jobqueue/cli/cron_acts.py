@@ -126,7 +126,7 @@ async def trigger(registry: str | None, which: str, wait_s: float | None, as_jso
         stored = await cron.acts.trigger(row)
         answer: dict[str, Any] = {"jobId": stored.job_id, "handler": stored.name, "queue": stored.queue}
         if not as_json:
-            note(f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}")
+            note(one_line(f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}"))
         if wait_s is not None:
             answer["result"] = await result_of(stored, wait_s)
         if as_json:

@@ -6,7 +6,7 @@ import typer
 
 from jobqueue.cli.console import run, say
 from jobqueue.cli.environment import MIGRATIONS, load_settings
-from jobqueue.database import parse_database_url
+from jobqueue.database import address_of, parse_database_url
 from jobqueue.upgrades import upgrade
 
 EXAMPLES = """Examples:
@@ -31,6 +31,6 @@ def _group() -> None:
 def upgrade_database() -> None:
     """Make or upgrade the tables. Twice is fine; any number of machines may do it at once."""
     database_url = load_settings().database_url
-    address = parse_database_url(database_url).render_as_string(hide_password=True)
+    address = address_of(parse_database_url(database_url))
     revisions = run(upgrade(database_url, MIGRATIONS))
     say(f"{address} is up to date ({', '.join(revisions)})")

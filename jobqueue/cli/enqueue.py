@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from jobqueue.app import App
-from jobqueue.cli.console import note, run, say, say_json
+from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.payload import read_payload
 from jobqueue.cli.results import result_of
@@ -91,9 +91,10 @@ async def _enqueue(
             "name": stored.name,
             "queue": stored.queue,
             "created": stored.created,
+            "outboxed": stored.outboxed,
         }
         if not as_json:
-            note(_sentence(stored))
+            note(one_line(_sentence(stored)))
         if wait_s is not None:
             answer["result"] = await result_of(stored, wait_s)
         if as_json:
@@ -107,6 +108,8 @@ async def _enqueue(
 def _sentence(stored: Enqueued) -> str:
     if not stored.created:
         return f"job {stored.job_id} is in queue {stored.queue} already; nothing was stored"
+    if stored.outboxed:
+        return f"queue {stored.queue} is full: {stored.name} waits in the database as job {stored.job_id}"
     replaced = f", in place of job {stored.superseded}" if stored.superseded else ""
     return f"enqueued {stored.name} as job {stored.job_id} in queue {stored.queue}{replaced}"
 

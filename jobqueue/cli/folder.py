@@ -9,13 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import stat
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from jobqueue.errors import JobqueueError
 
 NAME = ".jobqueue"
+
+_OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 class DevFolderError(JobqueueError):
@@ -42,9 +46,8 @@ class DevFolder:
     def held(self) -> Generator[None]:
         """Make the folder and hold it for the length of the block. Raises: DevFolderError."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (self.path / ".gitignore").write_text("*\n", encoding="utf-8")
-            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+            self._make()
+            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise DevFolderError(f"cannot use {self.path}: {error.strerror}") from error
         try:
@@ -53,6 +56,19 @@ class DevFolder:
             yield
         finally:
             os.close(lock)
+
+    def _make(self) -> None:
+        """The folder, as one that nobody else can look into. Raises: OSError; DevFolderError."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._is_ours():
+            raise DevFolderError(f"{self.path} is a link, or somebody else's; remove it, or work in another folder")
+        self.path.chmod(0o700)  # made before with another mode
+        _write_private(self.path / ".gitignore", "*\n")
+
+    def _is_ours(self) -> bool:
+        """True for a folder of this user's own, and no link to another place. Raises: OSError where there is none."""
+        found = self.path.lstat()
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
     def _take(self, lock: int) -> None:
         try:
@@ -70,12 +86,15 @@ class DevFolder:
             self._shared.unlink(missing_ok=True)
 
     def read_shared(self) -> dict[str, str]:
-        """The settings of the dev server that runs in this folder; empty where none does."""
-        if not self._is_held():
-            return {}
+        """The settings of the dev server that runs in this folder; empty where none does.
+
+        What somebody else has put there is not believed: it would send this user's jobs to his Redis.
+        """
         try:
+            if not self._is_ours() or self.path.lstat().st_mode & _OTHERS_MAY_WRITE or not self._is_held():
+                return {}
             lines = shlex.split(self._shared.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return {}
         parts = (line.partition("=") for line in lines)
         return {name: value for name, _, value in parts}
@@ -83,7 +102,7 @@ class DevFolder:
     def _is_held(self) -> bool:
         try:
             lock = os.open(self._lock, os.O_RDONLY)
-        except (FileNotFoundError, PermissionError):
+        except FileNotFoundError:
             return False
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

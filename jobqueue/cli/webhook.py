@@ -17,6 +17,7 @@ from handlers.webhooks.signing import generate_secret
 from handlers.webhooks.subscriptions import Subscription
 from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings
+from jobqueue.cli.payload import read_stdin
 from jobqueue.database import open_database
 from jobqueue.settings import Settings
 
@@ -25,6 +26,8 @@ ADD_EXAMPLES = """Examples:
 id=$(jobqueue webhook add --model order --url https://example.com/hook)
 
 jobqueue webhook add --model order --url http://localhost:9000/ --new-secret --json
+
+jobqueue webhook add --model order --url https://example.com/hook --secret - < secret.txt
 """
 LIST_EXAMPLES = """Example:
 
@@ -56,14 +59,16 @@ def add(
     url: Annotated[str, typer.Option(help="Where to send; http and private addresses only where local.")],
     model: Annotated[str, typer.Option(help="Of which model's changes to tell.")],
     owner: Annotated[str, typer.Option(help="Whose subscription it is.")] = "admin",
-    secret: Annotated[str | None, typer.Option(help="Sign with this whsec_… secret too (Standard Webhooks).")] = None,
+    secret: Annotated[
+        str | None, typer.Option(help="Sign with this whsec_… secret too (Standard Webhooks); - reads it from stdin.")
+    ] = None,
     new_secret: Annotated[bool, typer.Option("--new-secret", help="Make a secret and print it once.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a subscription and print its id; what it does is said on standard error, a new secret too."""
     if secret is not None and new_secret:
         raise typer.BadParameter("give --secret or --new-secret, not both")
-    signs_with = generate_secret() if new_secret else SecretStr(secret) if secret is not None else None
+    signs_with = generate_secret() if new_secret else _given(secret)
     try:
         added = run(_add(load_settings(), owner, model, url, signs_with))
     except InvalidSubscription as error:
@@ -73,9 +78,16 @@ def add(
         say_json(_as_json(added) | made)
         return
     say(added.id)
-    note(f"added subscription {added.id}: changes of {added.model} go to {one_line(added.url)}")
+    note(one_line(f"added subscription {added.id}: changes of {added.model} go to {added.url}"))
     if made:
         note(f"secret (shown only now): {made['secret']}")
+
+
+def _given(text: str | None) -> SecretStr | None:
+    """`-` stands for standard input: everybody on the machine can see the words of a command."""
+    if text is None:
+        return None
+    return SecretStr(read_stdin().strip() if text == "-" else text)
 
 
 def list_all(as_json: AsJson = False) -> None:

@@ -173,11 +173,11 @@ _HASHED: Final = re.compile(r"(?<![A-Za-z])H(?![A-Za-z])")
 
 def _split(pattern: str) -> list[str]:
     """The texts of the six fields; where there are five, the second is 0."""
+    if len(pattern) > _MAX_CHARACTERS:  # first: of many spaces inside, the next line tries every part
+        raise _wrong(f"has {len(pattern)} characters, {_MAX_CHARACTERS} are allowed")
     text = _OUTER_SPACES.sub("", _PREDEFINED.get(pattern, pattern))
     if not text:
         raise _wrong("is empty: give five fields (minute hour day month weekday), or six with the seconds first")
-    if len(pattern) > _MAX_CHARACTERS:
-        raise _wrong(f"has {len(pattern)} characters, {_MAX_CHARACTERS} are allowed")
     if text.startswith("@"):
         raise _wrong(f"{text!r:.100} is not known: use one of {', '.join(_PREDEFINED)}, or five or six fields")
     texts = _SPACES.split(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,3 +17,8 @@ class Check:
     status: Status
     detail: str
     advice: str | None = None
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of them, as a detail shows them."""
+    return f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"

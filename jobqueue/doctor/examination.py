@@ -13,7 +13,8 @@ from jobqueue.app import App
 from jobqueue.clock import now_ms
 from jobqueue.database import open_database, parse_database_url
 from jobqueue.doctor.check import Check, Status
-from jobqueue.doctor.ownership import MAX_SCANNED, check_gates, check_own_keys, survey_own_keys
+from jobqueue.doctor.leaks import LOOK_AGAIN_S, MAX_SCANNED, search
+from jobqueue.doctor.ownership import check_bullmq_keys, check_gates, check_own_keys
 from jobqueue.doctor.parking import check_parked
 from jobqueue.errors import DatabaseUnavailable, QueueVersionError, RedisError
 from jobqueue.queue import Queue
@@ -28,11 +29,22 @@ _DISTRIBUTION = "jobqueue"
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?(?:==(?P<pinned>\S+))?")
 
 
-async def examine(app: App, version_locations: Sequence[Path], *, max_scanned: int = MAX_SCANNED) -> list[Check]:
-    """Every check, in the order in which to mend things. Never raises for what it looks for."""
+async def examine(
+    app: App,
+    version_locations: Sequence[Path],
+    *,
+    queues: Sequence[str] = (),
+    max_scanned: int = MAX_SCANNED,
+    pause_s: float = LOOK_AGAIN_S,
+) -> list[Check]:
+    """Every check, in the order in which to mend things. Never raises for what it looks for.
+
+    The queues are those of the registry, unless others are named. What seems to be leaked is looked at again after a
+    pause.
+    """
     checks = [_check_python(), *_check_packages()]
     try:
-        checks += await _examine_redis(app, max_scanned)
+        checks += await _examine_redis(app, queues or app.queue_names(), max_scanned, pause_s)
     except RedisError as error:
         advice = "Start Redis, or set REDIS_URL to where it is."
         checks.append(Check("redis", "error", str(error), advice))
@@ -78,7 +90,7 @@ def _needed(requirements: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 # Redis
 
 
-async def _examine_redis(app: App, max_scanned: int) -> list[Check]:
+async def _examine_redis(app: App, queues: Sequence[str], max_scanned: int, pause_s: float) -> list[Check]:
     client = app.client
     info = _parse_info(await client.call("INFO"))
     checks = [
@@ -88,13 +100,14 @@ async def _examine_redis(app: App, max_scanned: int) -> list[Check]:
         _check_persistence(info),
         await _check_clock(client),
     ]
-    for name in app.queue_names():
+    for name in queues:
         queue = app.queue(name)
-        survey = await survey_own_keys(queue, max_scanned)
+        found = await search(queue, max_scanned=max_scanned, pause_s=pause_s)
         checks += [
             await _check_queue_version(queue),
-            check_own_keys(queue, survey, max_scanned),
-            check_gates(queue, survey),
+            check_own_keys(queue, found, max_scanned),
+            check_gates(queue, found),
+            check_bullmq_keys(queue, found, max_scanned),
             await check_parked(queue, max_scanned),
         ]
     return checks

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from jobqueue.doctor.check import Check
-from jobqueue.doctor.ownership import some_of
+from jobqueue.doctor.check import Check, some_of
 from jobqueue.doctor.scanning import members_of
 from jobqueue.queue import Queue
 

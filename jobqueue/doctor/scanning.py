@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal
 
 from jobqueue.redis.client import Client
@@ -18,6 +18,21 @@ async def keys_like(client: Client, pattern: str, max_scanned: int) -> AsyncIter
         yield keys, cursor == "0"
         if cursor == "0":
             return
+
+
+async def entries_of(client: Client, kind: Literal["list", "set", "zset"], key: str) -> AsyncIterator[Sequence[str]]:
+    """Batches of the entries of a list, set or zset; one that stays is met at least once.
+
+    A list is walked from its head, where jobs come in: what comes meanwhile moves the others on, before the walk.
+    """
+    if kind != "list":
+        async for batch in members_of(client, kind, key):
+            yield [*batch]
+        return
+    first = 0
+    while entries := await client.call("LRANGE", key, first, first + BATCH - 1):
+        yield entries
+        first += BATCH
 
 
 async def members_of(client: Client, kind: Literal["set", "zset"], key: str) -> AsyncIterator[dict[str, float]]:

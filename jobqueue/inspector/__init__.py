@@ -7,6 +7,7 @@ from jobqueue.inspector.bulk_acts import ACTS, MAX_IDS, STATES_OF, Act, Bulk
 from jobqueue.inspector.finding import MAX_FOUND
 from jobqueue.inspector.inspector import Inspector
 from jobqueue.inspector.lists import MAX_SORTED
+from jobqueue.inspector.outbox import OutboxJob, OutboxQueue, OutboxView
 from jobqueue.inspector.reading import MAX_LOG_LINES
 from jobqueue.inspector.searching import MAX_LOOKED_AT
 from jobqueue.inspector.serving import Unserved, UnservedQueue
@@ -62,6 +63,9 @@ __all__ = [
     "Kin",
     "Moment",
     "Operator",
+    "OutboxJob",
+    "OutboxQueue",
+    "OutboxView",
     "Point",
     "QueueView",
     "RunningJob",

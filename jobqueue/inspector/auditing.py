@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -24,14 +24,16 @@ from jobqueue.errors import (
     JobError,
     JobNotFound,
     JobqueueError,
+    OutboxError,
     OutcomeUnknown,
     QueueVersionError,
     RedisError,
     RedisUnavailable,
+    RowNotFound,
 )
 from jobqueue.inspector.audit import Actor, entry_id
 from jobqueue.masking import MASK, mask
-from jobqueue.redis.retry import until_answered
+from jobqueue.redis.retry import is_passing, until_answered
 from jobqueue.scripts import own
 
 _log = logging.getLogger("jobqueue.audit")
@@ -46,7 +48,7 @@ MAX_DETAILS: Final = 4_000
 _FINISH_S: Final = 3.0
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _REPLACED: Final = "\ufffd"
-_REFUSALS: Final = (JobError, EnqueueError, CronError, QueueVersionError)
+_REFUSALS: Final = (JobError, EnqueueError, CronError, OutboxError, QueueVersionError)
 _CUT_SHORT: Final = (RedisUnavailable, OutcomeUnknown, asyncio.CancelledError)
 
 
@@ -87,7 +89,7 @@ class AuditLog:
         except _CUT_SHORT:
             _tell(actor, act, "not finished")
             raise
-        except (JobNotFound, CronJobNotFound) as error:
+        except (JobNotFound, CronJobNotFound, RowNotFound) as error:
             _tell(actor, act, _outcome(error))
             await self._settled(key, begun, partial(self._app.client.call, "XDEL", key, begun))
             raise
@@ -95,6 +97,21 @@ class AuditLog:
             await self._finish(key, begun, actor, act, _outcome(error))
             raise
         await self._finish(key, begun, actor, act, "done")
+
+    @asynccontextmanager
+    async def noted_if_redis_answers(self, actor: Actor, act: AuditedAct) -> AsyncGenerator[AuditedAct]:
+        """As `noted`, around an act on the database: where Redis is away it is made all the same, and Redis follows.
+
+        Our log then says who did it.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self.noted(actor, act))
+            except RedisError as error:
+                if not is_passing(error):
+                    raise
+                _log.warning("%s did %s %r, and the audit log lacks it: %s", actor.name, act.action, act.target, error)
+            yield act
 
     async def _finish(self, key: str, begun: str, actor: Actor, act: AuditedAct, outcome: str) -> None:
         """The act is made or refused already, so that a failure here is told and no more."""

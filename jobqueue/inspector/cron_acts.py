@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast
 
@@ -13,13 +12,9 @@ from pydantic import JsonValue
 from jobqueue.app import App
 from jobqueue.cron import CronFields, CronJob, CronJobs
 from jobqueue.cron.masked import unmasked_new
-from jobqueue.errors import RedisError
 from jobqueue.inspector.audit import Actor
 from jobqueue.inspector.auditing import AuditedAct, AuditLog
 from jobqueue.job import Enqueued
-from jobqueue.redis.retry import is_passing
-
-_log = logging.getLogger("jobqueue.audit")
 
 _MOST_TOLD: Final = 200
 _NOT_TOLD: Final = "payload"
@@ -88,23 +83,14 @@ class CronActs:
     def _queue(self, handler: object) -> str:
         return self.app.queue_of(handler if isinstance(handler, str) else None)
 
-    @asynccontextmanager
-    async def _noted(
+    def _noted(
         self, action: str, queue: str, target: str | None, details: Mapping[str, JsonValue]
-    ) -> AsyncGenerator[AuditedAct]:
+    ) -> AbstractAsyncContextManager[AuditedAct]:
         """Around an act: the audit log has it before it begins, and how it ended after that.
 
-        Where Redis is away the row can be changed all the same, and its scheduler follows; our log says who did it.
+        Where Redis is away the row can be changed all the same, and its scheduler follows.
         """
-        act = AuditedAct(action, queue, target, details)
-        async with AsyncExitStack() as stack:
-            try:
-                await stack.enter_async_context(AuditLog(self.app).noted(self.actor, act))
-            except RedisError as error:
-                if not is_passing(error):
-                    raise
-                _log.warning("%s did %s %r, and the audit log lacks it: %s", self.actor.name, action, target, error)
-            yield act
+        return AuditLog(self.app).noted_if_redis_answers(self.actor, AuditedAct(action, queue, target, details))
 
 
 def _told(fields: CronFields) -> Mapping[str, JsonValue]:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from jobqueue.app import App
+from jobqueue.database import Database
 from jobqueue.inspector.acting import Operator
 from jobqueue.inspector.audit import Actor, AuditEntry, AuditPage, AuditTrail
 from jobqueue.inspector.family import FamilyTree
 from jobqueue.inspector.finding import find_job
 from jobqueue.inspector.gates import gates_of
 from jobqueue.inspector.lists import Lists
+from jobqueue.inspector.outbox import OutboxJob, OutboxReader, OutboxView
 from jobqueue.inspector.queues import Queues
 from jobqueue.inspector.reading import Reader
 from jobqueue.inspector.serving import Unserved, unserved_of, worker_counts
@@ -36,6 +38,7 @@ from jobqueue.inspector.views import (
 )
 from jobqueue.inspector.workers import WorkerView, read_workers
 from jobqueue.job import State
+from jobqueue.outbox.shelf import RowState, ShelfRow
 from jobqueue.queue import Queue
 from jobqueue.statistics import MAX_HANDLERS
 
@@ -54,6 +57,7 @@ class Inspector:
         self._lists = Lists(self._reader)
         self._family = FamilyTree(app)
         self._trail = AuditTrail(app)
+        self._outbox = OutboxReader(app)
 
     async def ping(self) -> None:
         """Returns when Redis has answered."""
@@ -139,6 +143,37 @@ class Inspector:
     async def enqueued_at_ms(self, queue: str, job_id: str) -> int | None:
         """When the job was enqueued; None where it is gone already."""
         return await self._reader.enqueued_at_ms(self._reader.queue(queue), job_id)
+
+    # The outbox
+
+    async def outbox(self, database: Database) -> OutboxView:
+        """Which queues have jobs on their way to Redis, or overflow. Raises: DatabaseUnavailable.
+
+        Where Redis is away it tells what the table does.
+        """
+        return await self._outbox.view(database)
+
+    async def outbox_page(
+        self, database: Database, queue: str, state: RowState, after: str | None = None, limit: int = 50
+    ) -> tuple[tuple[OutboxJob, ...], str | None]:
+        """Some rows of a queue, and what to pass as `after` to see those that follow; None at the end.
+
+        Raises: DatabaseUnavailable; InvalidOption for an `after` that no page gave.
+        """
+        page = await self._outbox.shelf(database).page(queue, state, after, limit)
+        return tuple(map(self._outbox.shown, page.rows)), page.next
+
+    async def outbox_row(self, database: Database, row_id: int) -> OutboxJob:
+        """Raises: RowNotFound; DatabaseUnavailable."""
+        return self._outbox.shown(await self._outbox.shelf(database).row(row_id))
+
+    def shown_row(self, row: ShelfRow) -> OutboxJob:
+        """A row as it was read, fit to be shown."""
+        return self._outbox.shown(row)
+
+    async def overflowing(self, names: Sequence[str]) -> Mapping[str, int]:
+        """Which of these queues overflow, and when the last job found them full (epoch ms)."""
+        return await self._outbox.overflowing(names)
 
     # Figures
 

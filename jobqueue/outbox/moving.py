@@ -57,6 +57,14 @@ async def move(queue: Queue, rows: Sequence[Waiting], lease: str) -> Moved:
     return moved
 
 
+def refused_all(rows: Sequence[Waiting], reason: str) -> Moved:
+    """None of them can ever be moved as it is."""
+    moved = Moved()
+    for row in rows:
+        _refuse(row, reason, moved)
+    return moved
+
+
 def _read(row: Waiting, moved: Moved) -> NewJob | None:
     try:
         return job_of(row)

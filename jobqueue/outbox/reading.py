@@ -36,11 +36,14 @@ async def has_rows(database: Database, prefix: str, queue: str) -> bool:
 
 
 async def next_rows(database: Database, prefix: str, queue: str, limit: int, now: datetime) -> Sequence[Waiting]:
-    """The oldest rows of a queue that may be tried, in order."""
+    """The oldest rows of a queue that may be tried, in order.
+
+    By the columns of the index: by the number alone PostgreSQL would walk past the rows of all other queues.
+    """
     is_due = or_(OutboxRow.next_try_at.is_(None), OutboxRow.next_try_at <= now)
     chosen = _waiting(select(*COLUMNS), prefix).where(OutboxRow.queue == queue, is_due)
     async with database.transaction() as session:
-        rows = await session.execute(chosen.order_by(OutboxRow.id).limit(limit))
+        rows = await session.execute(chosen.order_by(OutboxRow.set_aside_at, OutboxRow.id).limit(limit))
         return [Waiting(*row) for row in rows]
 
 

@@ -10,10 +10,11 @@ from typing import Final
 
 from jobqueue.background import Periodic
 from jobqueue.database import Database, telling_unavailable
-from jobqueue.errors import DatabaseUnavailable, RedisError
+from jobqueue.errors import DatabaseUnavailable, InvalidOption, RedisError
 from jobqueue.outbox import reading, steps
 from jobqueue.outbox.lease import LEASE_MS, RENEW_S, Lease
-from jobqueue.outbox.moving import Moved, move
+from jobqueue.outbox.moving import Moved, move, refused_all
+from jobqueue.outbox.rows import Waiting
 from jobqueue.outbox.waking import Alarm, alarm_of
 from jobqueue.queue import Queue
 from jobqueue.settings import Settings
@@ -82,12 +83,22 @@ class Relay(Periodic):
         alarm = self._alarm or await self._begin()
         queues = await reading.queues_with_rows(self._database, self._settings.jobs_prefix)
         self._say(None)
-        moved = [await self._move(self._queue_named(name)) for name in queues]
+        moved = [await self._move_of(name) for name in queues]
         for name in self._overflowing.difference(queues):
             await self._end_overflow(self._queue_named(name))
         if not any(moved):
             await alarm.wait(_NO_ROOM_S if queues or self._overflowing else RENEW_S)
         return 0.0
+
+    async def _move_of(self, name: str) -> int:
+        """A name that no queue can have is that of rows which somebody has changed by hand."""
+        try:
+            queue = self._queue_named(name)
+        except InvalidOption as error:
+            rows = await self._next_rows(name, BATCH)
+            await reading.settle(self._database, [], refused_all(rows, str(error)).refused)
+            return len(rows)
+        return await self._move(queue)
 
     async def _begin(self) -> Alarm:
         """What a relay that died has left is found out first."""
@@ -131,8 +142,11 @@ class Relay(Periodic):
             room = min(room, self._settings.jobs_max_queue_depth - state.depth)
         if room <= 0:
             return 0
-        rows = await reading.next_rows(self._database, self._settings.jobs_prefix, queue.name, room, datetime.now(UTC))
+        rows = await self._next_rows(queue.name, room)
         return await self._settled(queue, await move(queue, rows, self._lease.token))
+
+    async def _next_rows(self, queue: str, room: int) -> Sequence[Waiting]:
+        return await reading.next_rows(self._database, self._settings.jobs_prefix, queue, room, datetime.now(UTC))
 
     async def _settled(self, queue: Queue, moved: Moved) -> int:
         """The rows first: a marker that is left over is found later, a row without one would be moved again."""

@@ -139,7 +139,7 @@ def _is_locked_now(file: IO[str]) -> bool:
 
 def _open_private(path: Path) -> IO[str]:
     try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+")
     except OSError as error:
         raise EmbeddedRedisError(f"cannot open {path}: {error.strerror}") from error
 
@@ -181,7 +181,7 @@ def _options(directory: Path, socket_path: Path, port: int) -> list[str]:
 def _launch(command: list[str], lock: IO[str], scratch: Path | None, directory: Path) -> subprocess.Popen[bytes]:
     lock_fd = lock.fileno()
     arguments = [str(os.getpid()), str(lock_fd), str(scratch or "")]
-    log = os.open(_log_file(directory), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    log = os.open(_log_file(directory), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", leash.__file__, *arguments, *command],

@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
 from jobqueue.errors import RedisUnavailable, SettingsError
+from jobqueue.harmless import without_echo
 from jobqueue.redis.url import SETTING, ClusterGroup, Endpoint, SentinelGroup, read_url
 
 RECHECK_S = 0.25
@@ -109,7 +110,7 @@ class SentinelLocator(Locator):
             try:
                 said = await _ask(sentinel, timeout_s / len(self._sentinels), "SENTINEL MASTER", self._group.service)
             except exceptions.RedisError as error:
-                reasons.append(f"{sentinel.address}: {error}")
+                reasons.append(f"{sentinel.address}: {without_echo(str(error))}")
                 continue
             if said["is_master"] and not (said["is_sdown"] or said["is_odown"]):
                 self._sentinels = tuple(dict.fromkeys((sentinel, *self._sentinels)))
@@ -155,7 +156,7 @@ class ClusterLocator(Locator):
             try:
                 masters = await _masters(node, timeout_s / len(self._group.nodes))
             except exceptions.RedisError as error:
-                reasons.append(f"{node.address}: {error}")
+                reasons.append(f"{node.address}: {without_echo(str(error))}")
             else:
                 self._nodes = tuple(dict.fromkeys((node, *self._group.nodes, *masters.values())))
                 owner = next((master for slots, master in masters.items() if self._slot in slots), None)

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from jobqueue import App
 from jobqueue.cron import CronJobs, migrations
@@ -31,14 +32,15 @@ class Made(NamedTuple):
     failed: str | None
 
 
-_upgrading: Final = asyncio.Lock()
-"""Alembic keeps its environment in a global: two databases of one process are upgraded one after the other."""
+_upgrading: Final = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
+"""Alembic keeps its environment in a global: two databases of one process are upgraded one after the other. A lock for
+each event loop, since one that was waited for belongs to its loop, and each test has a loop of its own."""
 
 
 @asynccontextmanager
 async def cron_jobs(app: App) -> AsyncGenerator[CronJobs]:
     """The cron jobs of the app's database, its tables made, for the block."""
-    async with _upgrading:
+    async with _upgrading.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
         await upgrade(app.settings.database_url, [migrations.FOLDER])
     async with open_database(app.settings.database_url) as database:
         yield CronJobs(app, database)

@@ -95,7 +95,8 @@ PROGRAMS: Final = {
     "R17": Sizes(Signals(), Signals(of_each_phase=1, phases=5, rows=20, shutdown_ms=500, leeway_ms=10_000)),
     "R18": Sizes(Mixed(), Mixed(jobs=300, with_old=0)),
     "R19": Sizes(
-        Soak(), Soak(seconds=6, jobs_a_second=50, sample_each_ms=200, most_percent=20, most_mb_an_hour=10_000)
+        Soak(),
+        Soak(seconds=6, jobs_a_second=50, sample_each_ms=200, most_percent=20, most_mb_an_hour=10_000, more_handles=6),
     ),
     "OUTBOX": Sizes(
         OutboxKills(),

@@ -34,6 +34,7 @@ class Soak:
     sample_each_ms: int = 5_000
     most_percent: int = 3
     most_mb_an_hour: int = 3
+    more_handles: int = 0
 
     async def run(self, seed: int) -> Findings:
         settings = {"worker_concurrency": self.concurrency, "worker_lock_ms": 30_000, "worker_stalled_ms": 5_000}
@@ -102,5 +103,7 @@ class Soak:
         findings.figures |= {
             f"{name}, % of a core": one.an_hour / 36 for name, one in found.items() if name.endswith(CPU)
         }
-        for sentence, faults in grown(found, Bounds(self.most_percent, self.most_mb_an_hour)).items():
+        for sentence, faults in grown(
+            found, Bounds(self.most_percent, self.most_mb_an_hour, self.more_handles)
+        ).items():
             findings.claim(sentence, faults)

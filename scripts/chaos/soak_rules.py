@@ -90,10 +90,12 @@ def slots_of(known: Iterable[Run], period_ms: int) -> Slots:
 
 
 class Bounds(NamedTuple):
-    """How much may grow."""
+    """How much may grow. `handles` is how many more handles or threads there may be: a worker opens some when it first
+    looks after cron jobs, which is later than a short soak is warm."""
 
     percent: float
     mb_an_hour: float
+    handles: int = 0
 
 
 def bound_of(name: str, bounds: Bounds) -> Bound | None:
@@ -102,7 +104,7 @@ def bound_of(name: str, bounds: Bounds) -> Bound | None:
     if name in ("s", WAITING) or what == CPU:
         return None
     if what in (HANDLES, THREADS):
-        return Bound(0)
+        return Bound(0, slack=bounds.handles)
     if name == f"{KEYS}job:stats":
         return Bound(bounds.percent, slack=MOST_STATISTICS)
     if f"{who}: " == KEYS:

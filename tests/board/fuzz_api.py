@@ -22,12 +22,13 @@ import uvicorn
 from board import create_app
 from handlers import registry
 from jobqueue.app import App
+from jobqueue.cli.environment import MIGRATIONS
 from jobqueue.cron import CronJobs
-from jobqueue.cron.migrations import FOLDER
 from jobqueue.database import open_database
 from jobqueue.settings import Settings
 from jobqueue.upgrades import upgrade
 from tests.board.support import activate, complete, fail
+from tests.outbox.shelving import enqueue_rows, set_aside
 from tests.support.eventually import eventually
 from tests.support.processes import free_port
 from tests.support.redis_server import HOST, running_redis
@@ -80,10 +81,11 @@ def command(address: str, seconds: int | None, seed: int | None) -> list[str]:
 @asynccontextmanager
 async def served(settings: Settings) -> AsyncGenerator[str]:
     """The board on a free port, with jobs in each state and a cron job; yields its address."""
-    await upgrade(settings.database_url, [FOLDER])
+    await upgrade(settings.database_url, MIGRATIONS)
     async with App(registry, settings) as app, open_database(settings.database_url) as database:
         await fill(app)
         await CronJobs(app, database).create(name="nightly", pattern="30 1 * * *", handler="heartbeat")
+        await set_aside(database, await enqueue_rows(app, database, [None, None], handler="heartbeat"))
         port = free_port()
         asgi = create_app(app, database=database)
         server = uvicorn.Server(uvicorn.Config(asgi, host=HOST, port=port, log_level="error", ws="none"))

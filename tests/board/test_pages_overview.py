@@ -37,7 +37,7 @@ def row(
 
 
 def test_a_queue_that_does_its_work_needs_no_attention() -> None:
-    assert attention([row(waiting=3, oldest_ms=1_000, completed=9, failed=0)], NOW_MS) == ()
+    assert attention([row(waiting=3, oldest_ms=1_000, completed=9, failed=0)], NOW_MS, {}, {}) == ()
 
 
 def test_the_worst_comes_first() -> None:
@@ -49,7 +49,7 @@ def test_the_worst_comes_first() -> None:
         row("alone", waiting=3, workers=0, oldest_ms=10),
         row("old", refused="BullMQ 5"),
     ]
-    assert [(alert.kind, alert.queue) for alert in attention(rows, NOW_MS)] == [
+    assert [(alert.kind, alert.queue) for alert in attention(rows, NOW_MS, {}, {})] == [
         ("refused", "old"),
         ("no worker", "alone"),
         ("late", "late"),
@@ -60,12 +60,12 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_a_paused_queue_is_not_called_late_too() -> None:
-    [alert] = attention([row(paused=True, waiting=5, oldest_ms=10 * MAX_WAIT_MS, workers=0)], NOW_MS)
+    [alert] = attention([row(paused=True, waiting=5, oldest_ms=10 * MAX_WAIT_MS, workers=0)], NOW_MS, {}, {})
     assert alert == Alert("paused", "jobs", 5)
 
 
 def test_a_queue_without_worker_and_without_jobs_is_left_alone() -> None:
-    assert attention([row(workers=0, delayed=4)], NOW_MS) == ()
+    assert attention([row(workers=0, delayed=4)], NOW_MS, {}, {}) == ()
 
 
 # The page

@@ -14,7 +14,7 @@ from starlette.types import Message
 
 from board import create_app
 from jobqueue.app import App
-from jobqueue.cron.migrations import FOLDER
+from jobqueue.cli.environment import MIGRATIONS
 from jobqueue.upgrades import upgrade
 from tests.board.route_list import ASKED, OWN, Asked, Place, bare_app, listed, page
 from tests.board.support import REGISTRY
@@ -35,7 +35,7 @@ async def boards(settings: MakeSettings) -> AsyncIterator[Boards]:
         "closed": settings(),
         "protected": settings(**CREDENTIALS, admin_api_token=TOKEN),
     }
-    await upgrade(made["local"].database_url, [FOLDER])
+    await upgrade(made["local"].database_url, MIGRATIONS)
     async with AsyncExitStack() as stack:
         apps = {place: await stack.enter_async_context(App(REGISTRY, one)) for place, one in made.items()}
         yield {place: create_app(apps[place]) for place in HOSTS}

@@ -19,7 +19,7 @@ from tests.support.redis_server import RedisServer
 
 async def checks_of(settings: MakeSettings, **changes: object) -> dict[str, Check]:
     async with App(settings=settings(**changes)) as app:
-        return {check.name: check for check in await examine(app, [FOLDER])}
+        return {check.name: check for check in await examine(app, [FOLDER], pause_s=0)}
 
 
 async def test_a_healthy_system_has_nothing_but_ok(
@@ -77,7 +77,11 @@ async def test_a_redis_that_was_looked_at_in_part_is_said_to_be(settings: MakeSe
     # when
     async with App(settings=settings(redis_url=own_redis.url)) as app:
         whole, part = [
-            next(check for check in await examine(app, [FOLDER], max_scanned=most) if check.name == "own keys of jobs")
+            next(
+                check
+                for check in await examine(app, [FOLDER], max_scanned=most, pause_s=0)
+                if check.name == "own keys of jobs"
+            )
             for most in (100_000, 1_000)
         ]
 

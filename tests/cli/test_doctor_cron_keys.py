@@ -34,7 +34,7 @@ async def made(settings: MakeSettings) -> AsyncIterator[Site]:
 
 
 async def own_keys_check(made: Site) -> Check:
-    checks = {check.name: check for check in await examine(made.app, [FOLDER])}
+    checks = {check.name: check for check in await examine(made.app, [FOLDER], pause_s=0)}
     assert checks["order keys and limits of jobs"].status == "ok"
     return checks["own keys of jobs"]
 
@@ -122,7 +122,7 @@ async def test_a_key_of_cron_that_ends_by_its_time_limit_alone_is_a_warning_with
     check = await own_keys_check(made)
 
     # then
-    assert (check.status, check.detail) == ("warning", f"1 of 1 have no owner: {key}")
+    assert (check.status, check.detail) == ("warning", f"1 of 1 have no end: {key}")
 
 
 async def test_a_slot_that_another_tool_removed_while_it_was_retried_is_a_warning(

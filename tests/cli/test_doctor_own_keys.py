@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from handlers.migrations import FOLDER
 from jobqueue import App, JobContext, Registry, limit, make_job, make_singleton_job, make_superseding_job
-from jobqueue.doctor import Check, examine
+from jobqueue.doctor import Check, examine, mend, search
 from jobqueue.flows import flow
 from tests.board.support import activate
 from tests.conftest import MakeSettings
@@ -56,7 +56,7 @@ async def app(settings: MakeSettings) -> AsyncIterator[App]:
 
 
 async def checks_of(app: App) -> dict[str, Check]:
-    return {check.name: check for check in await examine(app, [FOLDER])}
+    return {check.name: check for check in await examine(app, [FOLDER], pause_s=0)}
 
 
 async def enqueue_one_of_each(app: App) -> dict[str, str]:
@@ -126,7 +126,8 @@ async def test_what_a_running_job_holds_is_in_order(settings: MakeSettings, redi
         await gate.reached.wait()
         await eventually(lambda: redis.zcard(f"{prefix}:jobs:delayed"))
         held = await own_keys(redis, prefix)
-        assert sorted(key.split(":")[1] for key in held) == ["booked", "fence", "lock", "rate", "worker", "workers"]
+        kinds = {key.split(":")[1] for key in held}
+        assert {"booked", "fence", "lock", "rate", "worker", "workers"} <= kinds
 
         # when
         before = await figures(redis, prefix)
@@ -137,7 +138,8 @@ async def test_what_a_running_job_holds_is_in_order(settings: MakeSettings, redi
     # then
     count, _, verdict = check.detail.partition(", ")
     assert (check.status, verdict) == ("ok", "none without an owner")
-    assert len(before) <= int(count) - len(held) <= len(after), "these, and the figures, which may come meanwhile"
+    most = len(after) + 1
+    assert len(before) <= int(count) - len(held) <= most, "these, figures that may come meanwhile, the relay's lease"
 
 
 async def figures(redis: Redis, prefix: str) -> set[str]:
@@ -180,7 +182,7 @@ async def test_a_key_whose_jobs_a_foreign_tool_removed_is_a_warning(
 
     # then
     assert (check.status, check.detail) == ("warning", f"1 of 1 have no owner: {key}")
-    assert "UNLINK" in (check.advice or "")
+    assert "doctor --fix" in (check.advice or "")
 
 
 @pytest.mark.parametrize("kind", ["superseded", "cancel", "ack", "lane", "unique", "related"])
@@ -199,7 +201,7 @@ async def test_a_key_of_a_living_job_that_would_never_end_is_a_warning(
     assert key in check.detail
 
 
-ENDED_BY_TIME = ["lock", "fence", "rate", "booked", "care", "created", "creators", "stats", "worker", "workers"]
+ENDED_BY_TIME = ["lock", "fence", "rate", "care", "created", "creators", "stats", "worker", "workers"]
 
 
 @pytest.mark.parametrize("kind", ENDED_BY_TIME)
@@ -215,7 +217,7 @@ async def test_a_key_that_ends_by_its_time_limit_alone_is_a_warning_without_one(
     check = (await checks_of(app))[KEYS]
 
     # then
-    assert (check.status, check.detail) == ("warning", f"1 of 2 have no owner: {endless}")
+    assert (check.status, check.detail) == ("warning", f"1 of 2 have no end: {endless}")
 
 
 async def test_a_cancellation_of_an_earlier_job_with_the_same_id_is_a_warning(
@@ -275,8 +277,8 @@ async def test_an_order_key_that_the_repair_does_not_know_is_a_warning_and_mende
     # then
     assert check.status == "warning"
     assert key in check.detail
-    assert f"ZADD {index} 0 KEY" in (check.advice or "")
-    await redis.zadd(index, {key: 0})
+    assert "doctor --fix" in (check.advice or "")
+    await mend(app.queue(), await search(app.queue(), pause_s=0))
     async with serving(app):
         await parked.wait(WAIT_S)
 

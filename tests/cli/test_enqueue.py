@@ -30,7 +30,13 @@ def test_the_payload_may_come_from_standard_input(terminal: Terminal) -> None:
     done = terminal.run("enqueue", "order", "-", "--json", "--queue", "mail", typed='{"number": 8}')
 
     # then
-    assert json.loads(done.stdout) == {"jobId": "1", "name": "order", "queue": "mail", "created": True}
+    assert json.loads(done.stdout) == {
+        "jobId": "1",
+        "name": "order",
+        "queue": "mail",
+        "created": True,
+        "outboxed": False,
+    }
 
 
 def test_a_second_job_of_one_id_is_said_not_to_be_stored(terminal: Terminal) -> None:

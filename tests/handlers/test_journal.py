@@ -7,13 +7,14 @@ import asyncio
 from sqlalchemy import select
 
 from handlers.webhooks import subscriptions
-from handlers.webhooks.journal import EventStatus, Try, record_try
+from handlers.webhooks.journal import KEEP_DAYS, EventStatus, Try, record_try
 from handlers.webhooks.models import WebhookEvent
 from handlers.webhooks.subscriptions import Subscription
 from jobqueue.database import Database
 from tests.handlers.conftest import Subscribe
 
 URL = "http://127.0.0.1:9/hook"
+DAY_MS = 24 * 60 * 60 * 1_000
 
 
 def a_try(subscription_id: str, status: EventStatus, *, attempt: int = 1, error: str | None = None) -> Try:
@@ -59,6 +60,20 @@ async def test_each_try_leaves_one_event_that_says_what_happened(database: Datab
     assert (second.status, second.error, second.attempt, second.resource_id) == ("success", None, 2, "r1")
     assert first.body_id == second.body_id == "b" * 36
     assert first.created_at.isoformat() == "2023-11-14T22:13:20+00:00"
+
+
+async def test_events_go_when_they_are_old_and_those_of_other_subscriptions_stay(
+    database: Database, subscribe: Subscribe
+) -> None:
+    subscription, other = await subscribe(URL), await subscribe(URL)
+    now_ms = 1_700_000_000_000
+    for one, age_days in ((subscription, KEEP_DAYS + 1), (subscription, KEEP_DAYS - 1), (other, KEEP_DAYS + 1)):
+        await record_try(database, a_try(one.id, "success"), now_ms=now_ms - age_days * DAY_MS)
+
+    await record_try(database, a_try(subscription.id, "success"), now_ms=now_ms)
+
+    ages = [(now_ms - event.created_at.timestamp() * 1000) / DAY_MS for event in await events(database)]
+    assert sorted(ages) == [0, KEEP_DAYS - 1, KEEP_DAYS + 1]
 
 
 async def test_an_error_is_cut_and_freed_of_characters_that_a_database_refuses(

@@ -88,6 +88,19 @@ async def test_a_row_that_cannot_be_moved_does_not_hold_up_the_others(
     assert "column 'job'" in str(row.last_error)
 
 
+async def test_a_row_of_a_queue_that_cannot_be_does_not_hold_up_other_queues(
+    app: App, database: Database, relay: Relay, redis: Redis
+) -> None:
+    await enqueue(app, database, 1, 2)
+    async with database.transaction() as session:
+        await session.execute(update(OutboxRow).where(OutboxRow.data.like('%"number":2%')).values(queue="a:b"))
+
+    await relay.tick()
+
+    assert await waiting(app, redis) == [1]
+    assert "queue" in str((await broken_row(database)).last_error)
+
+
 async def test_a_row_that_fails_five_times_is_set_aside(
     app: App, database: Database, relay: Relay, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -45,5 +45,7 @@ async def answer_form(
     except (InvalidPayload, InvalidOption, PayloadTooLarge, DuplicateJob) as error:
         return await show(refused(form, error))
     links = site.links(request)
+    if enqueued.outboxed:
+        return RedirectResponse(noted(links.outbox(enqueued.queue, "waiting"), "spilled"), 303)
     address = links.job(enqueued.queue, enqueued.job_id) or links.queues()
     return RedirectResponse(noted(address, "enqueued" if enqueued.created else "existed"), 303)

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 
 from board import create_app
 from jobqueue.app import App
-from jobqueue.cron.migrations import FOLDER
+from jobqueue.cli.environment import MIGRATIONS
 from jobqueue.database import Database, open_database
 from jobqueue.upgrades import upgrade
 from tests.board.browser.seeing import Seen, browsing, opened
@@ -46,9 +46,9 @@ async def app(settings: MakeSettings) -> AsyncIterator[App]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a database with the tables of the cron jobs and no rows: a copy is made faster than the tables."""
+    """The file of a database with all tables and no rows: a copy is made faster than the tables."""
     path = tmp_path_factory.mktemp("tables") / "empty.db"
-    await upgrade(f"sqlite+aiosqlite:///{path}", [FOLDER])
+    await upgrade(f"sqlite+aiosqlite:///{path}", MIGRATIONS)
     return path
 
 

@@ -8,6 +8,7 @@ from jobqueue.database import Database
 from jobqueue.inspector import Actor, Inspector
 from jobqueue.worker.presence import Heartbeat, present
 from tests.board.support import activate, complete, fail, heartbeat, note
+from tests.outbox.shelving import enqueue_rows, set_aside
 
 LONG = "x" * 500
 ERROR = "E" * 100_000
@@ -30,6 +31,9 @@ async def fill(app: App, database: Database) -> list[str]:
     await operator.pause("notes")
     bulk = await operator.retry_failed("jobs")
     cron = await CronJobs(app, database).create(name="nightly", pattern="0 3 * * *", handler="heartbeat")
+    aside, _ = await enqueue_rows(app, database, [{"customer": LONG, "pin_token": "4711"}, {}])
+    await enqueue_rows(app, database, [{"customer": LONG}], LONG_QUEUE)
+    await set_aside(database, [aside], ERROR[:500])
     return [
         *("", "/find?q=nobody", f"/find?q={failed.job_id}", "/queues/notes", f"/queues/{LONG_QUEUE}"),
         *(f"/queues/notes/{state}" for state in ("failed", "completed", "waiting", "all")),
@@ -38,6 +42,7 @@ async def fill(app: App, database: Database) -> list[str]:
         *(f"/queues/jobs/jobs/{job_id}" for job_id in (delayed.job_id, waiting.job_id, active, f"{active}/cancel")),
         *("/cron", "/cron/new", f"/cron/{cron.id}", f"/cron/{cron.id}/edit"),
         *("/handlers", "/handlers/syncData", "/handlers/note", "/handlers/heartbeat"),
+        *("/outbox?queue=jobs&state=set_aside", f"/outbox?queue={LONG_QUEUE}&state=waiting", f"/outbox/row/{aside}"),
         *("/workers", "/audit", f"/audit/{bulk.entry}"),
     ]
 

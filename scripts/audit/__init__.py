@@ -1,0 +1,1 @@
+"""Audit: what is known of vulnerabilities in the packages that are installed here."""
