@@ -9,8 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias, cast, overload
 
-from jobqueue.enqueue import Enqueuer, in_doubt_about
-from jobqueue.errors import ConnectionLost, EnqueueError, InvalidOption, OutcomeUnknown, QueueFull, RedisUnavailable
+from jobqueue.enqueue import CLOSING_S, Enqueuer, in_doubt_about
+from jobqueue.errors import (
+    ConnectionLost,
+    DatabaseUnavailable,
+    EnqueueError,
+    InvalidOption,
+    OutcomeUnknown,
+    QueueFull,
+    RedisUnavailable,
+)
 from jobqueue.handler import Handler
 from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
@@ -131,13 +139,25 @@ class BulkEnqueuer:
         """What became of each job: in Redis, or where there is no room, in the outbox."""
         if asked.session is not None:
             return await self._enqueuer.outbox().write(asked.session, batch)
-        answers = list(await self._add_all(batch, self._enqueuer.terms(asked)))
-        spilled = [place for place, answer in enumerate(answers) if isinstance(answer, QueueFull)]
-        if spilled:
-            added = await self._enqueuer.outbox().spill([batch[place] for place in spilled])
-            for place, answer in zip(spilled, added, strict=True):
-                answers[place] = answer
+        terms = self._enqueuer.terms(asked)
+        answers = list(await self._add_all(batch, terms))
+        gives_up_at_s = asyncio.get_running_loop().time() + self._enqueuer.settings.redis_call_ms / 1000
+        while full := {place: answer for place, answer in enumerate(answers) if isinstance(answer, QueueFull)}:
+            is_over = asyncio.get_running_loop().time() > gives_up_at_s
+            spilled = [place for place, answer in full.items() if is_over or not answer.is_closing]
+            if spilled:
+                _put(answers, spilled, await self._spill([batch[place] for place in spilled]))
+            else:
+                await asyncio.sleep(CLOSING_S)
+                _put(answers, [*full], await self._add_all([batch[place] for place in full], terms))
         return answers
+
+    async def _spill(self, jobs: Sequence[NewJob]) -> Sequence[Added | Exception]:
+        """An error is the answer of each, so that those which are in Redis are known."""
+        try:
+            return await self._enqueuer.outbox().spill(jobs)
+        except (DatabaseUnavailable, OutcomeUnknown) as error:
+            return [error] * len(jobs)
 
     async def _add_all(self, batch: list[NewJob], terms: Terms) -> Sequence[Added | Exception]:
         """What became of each job; those of one queue leave in one write."""
@@ -174,6 +194,11 @@ class BulkEnqueuer:
                 yield self._enqueuer.encode(*_pair(item), asked)
             except EnqueueError as error:
                 raise error.at(position) from None
+
+
+def _put(answers: list[Added | Exception], places: Sequence[int], those: Sequence[Added | Exception]) -> None:
+    for place, answer in zip(places, those, strict=True):
+        answers[place] = answer
 
 
 class _Sent(NamedTuple):

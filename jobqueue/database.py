@@ -220,6 +220,7 @@ _FOR_PEOPLE = (
     ("42P01", ("no such table",), f"its tables are missing ({{}}); {_UPGRADE}"),
     ("42703", ("no such column", "has no column named"), f"its tables are of another version ({{}}); {_UPGRADE}"),
     ("42501", ("readonly database",), "its user may not do that ({})"),
+    ("25006", (), "it takes no changes ({})"),
     ("28P01", (), "it refuses the login ({})"),
     ("28000", (), "it refuses the login ({})"),
 )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from jobqueue import encoding, ties, wire
 from jobqueue.clock import now_ms
@@ -33,6 +33,9 @@ from jobqueue.settings import Settings
 from jobqueue.ties import Ties
 from jobqueue.transitions import ANY_TERMS, Added, Creator, Terms
 from jobqueue.wire import NewJob
+
+CLOSING_S: Final = 0.02
+"""How long to wait where an overflow is about to end."""
 
 _BARE = Envelope(None)
 
@@ -86,7 +89,7 @@ class Enqueuer:
         """On what terms a job that somebody asked for is added."""
         if asked.bypass_outbox or not self.settings.has_overflow:
             return ANY_TERMS
-        return Terms(below=self.settings.jobs_max_queue_depth)
+        return _bounded(self.settings.jobs_max_queue_depth)
 
     async def _as_created_by(self, creator: Creator, job: NewJob, asked: CheckedOptions, terms: Terms) -> Terms:
         """A script cannot look into another queue of a cluster, nor a transaction into Redis: there it is asked before.
@@ -100,10 +103,14 @@ class Enqueuer:
         return terms
 
     async def _add_or_spill(self, job: NewJob, terms: Terms) -> Added:
-        try:
-            return await self._add(self.queue_named(job.queue), job, terms)
-        except QueueFull:
-            return (await self.outbox().spill([job]))[0]
+        gives_up_at_s = asyncio.get_running_loop().time() + self.settings.redis_call_ms / 1000
+        while True:
+            try:
+                return await self._add(self.queue_named(job.queue), job, terms)
+            except QueueFull as full:
+                if not full.is_closing or asyncio.get_running_loop().time() > gives_up_at_s:
+                    return (await self.outbox().spill([job]))[0]
+            await asyncio.sleep(CLOSING_S)
 
     def _enqueued(self, job: NewJob, added: Added) -> Enqueued:
         job_id, created, superseded, outboxed = added
@@ -207,6 +214,11 @@ def in_doubt_about(queue: Queue, error: ConnectionLost | TimeoutError) -> Outcom
     """What a producer is told whose jobs may be stored or not."""
     reason = error.reason if isinstance(error, ConnectionLost) else "no answer in time"
     return OutcomeUnknown(f"Redis at {queue.client.address}: {reason}. {OutcomeUnknown.__doc__}")
+
+
+@lru_cache(maxsize=100)
+def _bounded(depth: int) -> Terms:
+    return Terms(below=depth)
 
 
 @lru_cache(maxsize=10_000)

@@ -123,11 +123,18 @@ class DuplicateJob(EnqueueError):
 
 
 class QueueFull(JobqueueError):
-    """The queue has as many jobs as it may have, or some that wait for room stand before this one."""
+    """The queue has as many jobs as it may have, or some that wait for room stand before this one.
+
+    Callers never see it: the job goes to the outbox; where that `is_closing`, after a moment to the queue all the same.
+    """
+
+    def __init__(self, *, is_closing: bool = False) -> None:
+        super().__init__()
+        self.is_closing = is_closing
 
 
-class LeaseLost(JobqueueError):
-    """Another relay moves the rows of this queue by now."""
+class HoldLost(JobqueueError):
+    """This queue's rows have been looked at again since. Only relays see it."""
 
 
 class OutcomeUnknown(JobqueueError):

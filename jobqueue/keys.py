@@ -164,14 +164,19 @@ class QueueKeys:
         return f"{self.base}job:cron:look"
 
     def overflow(self) -> str:
-        """hash: spilled, at: the queue was full, so new jobs are spilled to the outbox until that is empty; how many
-        have been, and when the last one was (epoch ms). Ends when the relay says so, or expires.
+        """hash: refused, settled, at, closing: the queue was full, so new jobs are spilled to the outbox until that is
+        empty; how many were refused, how many of them are written or given up, when that was last, and until when new
+        ones wait because it is about to end (epoch ms). Ends when the relay says so, or expires.
         """
         return f"{self.base}job:overflow:flag"
 
     def outbox_lease(self) -> str:
-        """string: the relay that may move the queue's rows. Expires."""
+        """string: the relay that is at work, of all that have this as their first queue. Expires."""
         return f"{self.base}job:outbox:lease"
+
+    def outbox_hold(self) -> str:
+        """string: which look of which relay at the queue was the latest: only under that are rows moved. Expires."""
+        return f"{self.base}job:outbox:hold"
 
     def outbox_moved(self) -> str:
         """hash: key of a row -> the job that it became, until the row is deleted. The relay removes it; expires."""

@@ -15,8 +15,8 @@ from jobqueue.answers import checked
 from jobqueue.clock import now_ms
 from jobqueue.errors import (
     DuplicateJob,
+    HoldLost,
     JobNotFound,
-    LeaseLost,
     LockLost,
     QueueFull,
     QueueVersionError,
@@ -37,8 +37,9 @@ OLDEST_MAJOR: Final = 6
 
 _DUPLICATE: Final = -1
 _FULL: Final = -2
-_LEASE_LOST: Final = -3
+_HOLD_LOST: Final = -3
 _CREATOR_LOST: Final = -4
+_CLOSING: Final = -5
 NOT_ITS_OWN: Final = "the job that enqueues it is another run's by now, or waits for one: nothing was stored"
 _STATE_KEYS = ("completed", "failed", "delayed", "active", "wait", "paused", "waiting-children", "prioritized")
 
@@ -85,7 +86,7 @@ class Queue:
     async def add(self, job: NewJob, terms: Terms = ANY_TERMS) -> Added:
         """Store a job and claim its ties in the same step.
 
-        Raises: DuplicateJob; QueueFull, LeaseLost, LockLost as its terms say. Source: bullmq Scripts.addJob.
+        Raises: DuplicateJob; QueueFull, HoldLost, LockLost as its terms say. Source: bullmq Scripts.addJob.
         """
         return _added(checked(await self.client.run(*self.adding(job, terms)), job.name), job.name)
 
@@ -302,14 +303,14 @@ def _add_script(job: NewJob) -> str:
 def _added_or_error(reply: Any, name: str) -> Added | Exception:
     try:
         return reply if isinstance(reply, Exception) else _added(checked(reply, name), name)
-    except (RedisError, DuplicateJob, QueueFull, LeaseLost, LockLost) as error:
+    except (RedisError, DuplicateJob, QueueFull, HoldLost, LockLost) as error:
         return error
 
 
 def _added(reply: Any, name: str) -> Added:
     """The shipped scripts answer with the job's id, ours with a list (see addTied).
 
-    Raises: DuplicateJob, QueueFull, LeaseLost, LockLost.
+    Raises: DuplicateJob, QueueFull, HoldLost, LockLost.
     """
     if not isinstance(reply, list):
         return Added(str(reply))
@@ -318,8 +319,10 @@ def _added(reply: Any, name: str) -> Added:
         raise DuplicateJob(name, str(job_id))
     if created == _FULL:
         raise QueueFull
-    if created == _LEASE_LOST:
-        raise LeaseLost
+    if created == _CLOSING:
+        raise QueueFull(is_closing=True)
+    if created == _HOLD_LOST:
+        raise HoldLost
     if created == _CREATOR_LOST:
         raise LockLost(NOT_ITS_OWN)
     return Added(str(job_id), bool(created), next(iter(superseded), None) or None)

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     jobs_config: Path | None = None
     jobs_max_payload_bytes: int = Field(1024 * 1024, ge=1)
     jobs_max_result_bytes: int = Field(5 * 1024 * 1024, ge=1)
-    jobs_max_queue_depth: int = Field(10_000, ge=1)
+    jobs_max_queue_depth: int = Field(10_000, ge=1, le=1_000_000_000)
 
     worker_concurrency: int = Field(10, ge=1, le=10_000)
     worker_lock_ms: int = Field(300_000, ge=1_000)

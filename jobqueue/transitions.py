@@ -40,13 +40,13 @@ class Terms(NamedTuple):
     """On what terms a job is added.
 
     `below`: only while fewer jobs than that wait or run; 0 is any number. `row` is the key of the outbox's row that it
-    comes from, of which it is made once, and only by the relay whose `lease` it is. `lock`: only while it has `token`,
-    which is so while the creator's job is this run's.
+    comes from, of which it is made once, and only while the relay's `hold` is the latest. `lock`: only while it has
+    `token`, which is so while the creator's job is this run's.
     """
 
     below: int = 0
     row: str = ""
-    lease: str = ""
+    hold: str = ""
     lock: str = ""
     token: str = ""
 

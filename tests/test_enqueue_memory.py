@@ -46,7 +46,7 @@ async def test_a_generators_payloads_are_never_all_in_memory(settings: MakeSetti
             most = max(most, len(alive))
             yield send_report, report
 
-    async with App(Registry([send_report]), settings()) as app:
+    async with App(Registry([send_report]), settings(jobs_max_queue_depth=100_000)) as app:
         results = await app.enqueue_jobs(reports())
 
     assert await redis.llen(f"{prefix}:jobs:wait") == len(results) == 20 * BATCH

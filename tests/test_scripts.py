@@ -32,6 +32,7 @@ AROUND = [
     ("cleanSome", "cleanJobsInSet"),
     ("drainSome", "drain"),
     ("removeTied", "removeJob"),
+    *(("whileHeld", name) for name in ("addLog", "updateProgress", "updateJobScheduler", "removeUnprocessedChildren")),
 ]
 SHIPPED = [
     *("addStandardJob", "addDelayedJob", "addPrioritizedJob", "moveToActive", "moveToFinished", "moveToDelayed"),

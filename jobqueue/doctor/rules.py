@@ -98,6 +98,7 @@ OWN: Final[Mapping[str, Rule]] = {
         _by_time("cron:look", _MINUTE_MS),
         _by_time("cron:fired", _DAY_MS),
         _by_time("overflow", KEEP_MS),
+        _by_time("outbox:hold", _HOUR_MS),
         _by_time("outbox:lease", _MINUTE_MS),
         _by_time("outbox:moved", KEEP_MS),
         _by_time("stats", 8 * _DAY_MS),

@@ -4,11 +4,11 @@
   Around: an add script, addParentJob
   KEYS, ARGV: those of the shipped add script, and then
     ARGV[#ARGV] msgpack: base, jobId ("" for a new one), now, startsIn (ms), priority, keep (ms), ties, below (how many
-      jobs may wait or run at most, 0 for any number), row (key of the outbox's row, "" for none), lease,
+      jobs may wait or run at most, 0 for any number), row (key of the outbox's row, "" for none), hold,
       lock of the creator's job ("" for none), token of its run
   Returns: {1 if created else 0, job id, id of the superseded job or ""}; {-1, id of the unfinished job} where
-    duplicates are rejected; {-2, ""} where the queue is full; {-3, ""} where the lease is another's; {-4, ""} where
-    the creator's job is not that run's any more; or the shipped script's negative code.
+    duplicates are rejected; {-2, ""} where the queue is full; {-3, ""} where the hold is another's; {-4, ""} where
+    the creator's job is not that run's any more; {-5, ""} where the queue is full but will not be in a moment; or the shipped script's negative code.
 ]]
 -- include _ties
 -- include _claimLane
@@ -33,15 +33,18 @@ if asked.jobId ~= "" and redis.call("EXISTS", base .. asked.jobId) == 1 then
   end
   return {0, id, ""}
 end
-if asked.below > 0 and isFull(base, asked.below) then
-  noteSpilled(base, 1, keep)
-  return {-2, ""}
+answer = asked.below > 0 and answerOfFull(base, asked.below)
+if answer then
+  return answer
 end
 local isParked = false
 for _, tie in ipairs(asked.ties) do
   if tie.kind == "unique" then
     local holder = holderOf(base, tie.key)
     if holder then
+      if isMoved then
+        noteMoved(base, asked, holder)
+      end
       return {-1, holder}
     end
   elseif tie.kind == "order" or (tie.kind == "limit" and asked.startsIn == 0) then

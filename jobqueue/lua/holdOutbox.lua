@@ -1,22 +1,12 @@
 --[[
-  Take the lease of a queue's outbox, or renew it, and look at what the relay must know of the queue.
-  KEYS[1] the lease, KEYS[2] the overflow flag
-  ARGV: base, token, time to live (ms)
-  Returns: {1 if the lease is the token's else 0, ms until it ends, jobs that wait or run, how many were spilled since
-    the flag was set (0 without one), ms since the last was}
+  Take hold of a queue for a relay, and look at what that must know of it. Each hold makes void what was sent under an
+  earlier one, whoever had it: also calls of its own that the network kept back.
+  KEYS[1] the hold, KEYS[2] the overflow flag
+  ARGV: base, hold, time to live (ms)
+  Returns: {jobs that wait or run, jobs refused since the flag was set (0 without one), those of them that are settled,
+    ms since one was refused or settled}
 ]]
 -- include _outbox
-local base, token, ttl = ARGV[1], ARGV[2], ARGV[3]
-local holder = redis.call("GET", KEYS[1])
-if not holder or holder == token then
-  redis.call("SET", KEYS[1], token, "PX", ttl)
-end
-local flag, time = redis.call("HMGET", KEYS[2], "spilled", "at"), redis.call("TIME")
-local age = flag[2] and time[1] * 1000 + math.floor(time[2] / 1000) - flag[2] or 0
-return {
-  (not holder or holder == token) and 1 or 0,
-  redis.call("PTTL", KEYS[1]),
-  depthOf(base),
-  tonumber(flag[1] or 0),
-  age,
-}
+redis.call("SET", KEYS[1], ARGV[2], "PX", ARGV[3])
+local flag = redis.call("HMGET", KEYS[2], "refused", "settled", "at")
+return {depthOf(ARGV[1]), tonumber(flag[1] or 0), tonumber(flag[2] or 0), flag[3] and clock() - flag[3] or 0}

@@ -5,7 +5,7 @@
   ARGV[1] key base of the queue
   ARGV[2] "glance" (reads only; the lists of waiting jobs are not looked through), "judge" (reads only) or "mend"
   ARGV[3] msgpack, a list of: rule, type (of the key, "" for any), name (the key without the base), id, keep (ms)
-  Returns, for each: "owned"; "leaked"; "endless" (it is owned, but has lost its time limit); "unattended" (a gate with
+  Returns: for each "owned"; "leaked"; "endless" (it is owned, but has lost its time limit); "unattended" (a gate with
     parked jobs that is not in the index of those); "unlisted" (at a glance: leaked, unless the job waits); "strange" (a
     key of another type). What is said to be one of the first three of these when "mend" is asked has been mended.
 ]]

@@ -14,10 +14,10 @@ _ENDED_S: Final = 0.05
 
 
 class Lease:
-    """The lease of one queue's outbox, here used as that of all: who has it looks into the table.
+    """The lease of all relays that have the same first queue: who has it looks into the table.
 
     Shape of the token: the holder's name, a dot, and an id that no other start of it has.
-    It keeps two relays from working against each other, no more. That nothing is moved twice is seen to by the lease of
+    It keeps two relays from working against each other, no more. That nothing is moved twice is seen to by the hold on
     each queue, which is asked in the step that adds a job. It asks without scripts: an idle relay renews it for ever.
     """
 

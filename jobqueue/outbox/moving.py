@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobqueue.errors import DuplicateJob, LeaseLost
+from jobqueue.errors import DuplicateJob, HoldLost
 from jobqueue.outbox.reading import MOST_ATTEMPTS
 from jobqueue.outbox.rows import Waiting, job_of
 from jobqueue.queue import Queue
@@ -30,14 +30,14 @@ class Moved:
     trouble: Exception | None = None
 
 
-async def move(queue: Queue, rows: Sequence[Waiting], lease: str) -> Moved:
-    """Add the jobs of some rows, as long as the lease is ours. One bad row does not stop the others.
+async def move(queue: Queue, rows: Sequence[Waiting], hold: str) -> Moved:
+    """Add the jobs of some rows, as long as the hold is the latest. One bad row does not stop the others.
 
     Concurrency: safe to repeat: a row that is in Redis is not added again until its marker is taken away.
     """
     moved = Moved()
-    readable = [(row, job) for row in rows if (job := _read(row, moved)) is not None]
-    terms = [Terms(row=row.key, lease=lease) for row, _ in readable]
+    readable = [(row, job) for row in rows if (job := _read(queue, row, moved)) is not None]
+    terms = [Terms(row=row.key, hold=hold) for row, _ in readable]
     if not readable:
         return moved
     answers = await queue.add_all([job for _, job in readable], terms)
@@ -48,7 +48,7 @@ async def move(queue: Queue, rows: Sequence[Waiting], lease: str) -> Moved:
             case DuplicateJob():
                 _log.info("job %s of queue %s is not enqueued: %s", row.job_id, queue.name, answer)
                 moved.rows.append(row)
-            case LeaseLost():
+            case HoldLost():
                 return moved
             case Exception() if is_passing(answer):
                 moved.trouble = answer
@@ -65,12 +65,15 @@ def refused_all(rows: Sequence[Waiting], reason: str) -> Moved:
     return moved
 
 
-def _read(row: Waiting, moved: Moved) -> NewJob | None:
+def _read(queue: Queue, row: Waiting, moved: Moved) -> NewJob | None:
+    """Packed here once, too: what cannot be sent must not keep the others from being sent."""
     try:
-        return job_of(row)
-    except ValueError as error:
+        job = job_of(row)
+        queue.adding(job)
+    except (ValueError, TypeError, ArithmeticError) as error:
         _refuse(row, str(error), moved)
         return None
+    return job
 
 
 def _refuse(row: Waiting, reason: str, moved: Moved) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 
 from jobqueue.database import Database
 from jobqueue.outbox.rows import COLUMNS, Waiting
 from jobqueue.outbox.table import MAX_ERROR, OutboxRow
 
 MOST_ATTEMPTS: Final = 5
+BATCH_CHARACTERS: Final = 4_000_000
 _FIRST_PAUSE_S: Final = 1.0
 
 
@@ -28,23 +29,36 @@ async def queues_with_rows(database: Database, prefix: str) -> tuple[str, ...]:
             found.append(queue)
 
 
-async def has_rows(database: Database, prefix: str, queue: str) -> bool:
-    """Whether any row waits for a queue, also one that may not be tried yet."""
-    chosen = _waiting(select(OutboxRow.id), prefix).where(OutboxRow.queue == queue).limit(1)
+async def has_rows(database: Database, prefix: str, queue: str, now: datetime) -> bool:
+    """Whether a row of a queue waits for its turn. One that was refused waits for a time, and holds nobody up."""
+    chosen = _waiting(select(OutboxRow.id), prefix).where(OutboxRow.queue == queue, _is_due(now)).limit(1)
     async with database.transaction() as session:
         return await session.scalar(chosen) is not None
 
 
 async def next_rows(database: Database, prefix: str, queue: str, limit: int, now: datetime) -> Sequence[Waiting]:
-    """The oldest rows of a queue that may be tried, in order.
+    """The oldest rows of a queue that may be tried, in order; of large ones fewer, so that a batch is quick to move.
 
     By the columns of the index: by the number alone PostgreSQL would walk past the rows of all other queues.
     """
-    is_due = or_(OutboxRow.next_try_at.is_(None), OutboxRow.next_try_at <= now)
-    chosen = _waiting(select(*COLUMNS), prefix).where(OutboxRow.queue == queue, is_due)
+    size = func.length(OutboxRow.data) + func.length(OutboxRow.job)
+    sizes = _waiting(select(OutboxRow.id, size), prefix).where(OutboxRow.queue == queue, _is_due(now))
+    sizes = sizes.order_by(OutboxRow.set_aside_at, OutboxRow.id).limit(limit)
     async with database.transaction() as session:
-        rows = await session.execute(chosen.order_by(OutboxRow.set_aside_at, OutboxRow.id).limit(limit))
+        chosen = _that_fit((row[0], row[1]) for row in await session.execute(sizes))
+        rows = await session.execute(select(*COLUMNS).where(OutboxRow.id.in_(chosen)).order_by(OutboxRow.id))
         return [Waiting(*row) for row in rows]
+
+
+def _that_fit(sizes: Iterable[tuple[int, int]]) -> list[int]:
+    chosen: list[int] = []
+    room = BATCH_CHARACTERS
+    for row_id, size in sizes:
+        if chosen and size > room:
+            break
+        chosen.append(row_id)
+        room -= size
+    return chosen
 
 
 async def still_there(database: Database, keys: Collection[str]) -> frozenset[str]:
@@ -74,6 +88,10 @@ async def settle(database: Database, moved: Collection[int], refused: Mapping[in
                     next_try_at=None if is_last else now + timedelta(seconds=_FIRST_PAUSE_S * 2 ** (attempts - 1)),
                 )
             )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return or_(OutboxRow.next_try_at.is_(None), OutboxRow.next_try_at <= now)
 
 
 def _waiting(chosen: Select[*tuple[Any, ...]], prefix: str) -> Select[*tuple[Any, ...]]:

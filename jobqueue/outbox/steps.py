@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jobqueue.queue import Queue
 from jobqueue.scripts import own
-from jobqueue.ties import KEEP_MS
+
+_HOLD_MS: Final = 60 * 60 * 1000
+"""A hold guards as long as nobody takes another; it has an end so that the key has one."""
 
 
 class QueueState(NamedTuple):
-    """What a relay must know of a queue: whether it has the lease, for how long somebody has it, how full the queue is.
+    """What a relay must know of a queue.
 
-    `spilled` counts the jobs that were spilled since the queue overflowed, 0 where it does not; `spilled_ms` is the
-    time since the last one. Units: milliseconds; `depth` jobs that wait or run.
+    `depth` jobs wait or run. Where it overflows, `refused` counts the jobs that found it full since, `settled` those of
+    them that are in the table or were given up; `unchanged_ms` is the time since one was refused or settled.
     """
 
-    is_held: bool
-    ends_in_ms: int
     depth: int
-    spilled: int
-    spilled_ms: int
+    refused: int
+    settled: int
+    unchanged_ms: int
+
+    @property
+    def overflows(self) -> bool:
+        return bool(self.refused or self.settled)
+
+    @property
+    def has_some_on_their_way(self) -> bool:
+        return self.refused > self.settled
 
 
-async def hold(queue: Queue, token: str, ttl_ms: int) -> QueueState:
-    """Take the lease of the queue's outbox or renew it, and look at the queue."""
-    keys = [queue.keys.outbox_lease(), queue.keys.overflow()]
-    is_held, *numbers = await queue.client.run(own("holdOutbox"), keys, [queue.keys.base, token, ttl_ms])
-    return QueueState(bool(is_held), *numbers)
+async def hold(queue: Queue, name: str) -> QueueState:
+    """Take hold of the queue, and look at it. Concurrency: what was sent under an earlier hold is void from here on."""
+    keys = [queue.keys.outbox_hold(), queue.keys.overflow()]
+    return QueueState(*await queue.client.run(own("holdOutbox"), keys, [queue.keys.base, name, _HOLD_MS]))
 
 
 async def leave(queue: Queue, token: str) -> None:
@@ -42,17 +50,25 @@ async def moved_rows(queue: Queue) -> Sequence[str]:
     return rows
 
 
-async def forget_moved(queue: Queue, rows: Sequence[str]) -> None:
-    """Rows that are deleted need no marker."""
-    if rows:
-        await queue.client.call("HDEL", queue.keys.outbox_moved(), *rows)
+async def forget_moved(queue: Queue, name: str, rows: Sequence[str]) -> bool:
+    """Rows that are deleted need no marker. False where the hold is not the latest: then nobody may forget anything."""
+    if not rows:
+        return True
+    keys = [queue.keys.outbox_hold(), queue.keys.outbox_moved()]
+    return bool(await queue.client.run(own("forgetMoved"), keys, [name, *rows]))
 
 
-async def note_spilled(queue: Queue, count: int) -> None:
-    """So many jobs stand in the table now, and whatever comes later goes there too."""
-    await queue.client.run(own("noteSpilled"), [queue.keys.overflow()], [queue.keys.base, count, KEEP_MS])
+async def note_spilled(queue: Queue, count: int, *, written: bool) -> None:
+    """So many jobs that were refused are settled. Where they were written, whatever comes later comes behind them."""
+    await queue.client.run(own("noteSpilled"), [queue.keys.overflow()], [queue.keys.base, count, int(written)])
 
 
-async def end_overflow(queue: Queue, spilled: int) -> bool:
-    """New jobs may come in again, unless others have been spilled than those that `hold` counted."""
-    return bool(await queue.client.run(own("endOverflow"), [queue.keys.overflow()], [spilled]))
+async def close_overflow(queue: Queue, for_ms: int) -> None:
+    """Ask those who enqueue to wait for a moment: the overflow is about to end."""
+    await queue.client.run(own("closeOverflow"), [queue.keys.overflow()], [queue.keys.base, for_ms])
+
+
+async def end_overflow(queue: Queue, state: QueueState) -> bool:
+    """New jobs may come in again, unless the queue has changed since."""
+    args = [state.refused, state.settled]
+    return bool(await queue.client.run(own("endOverflow"), [queue.keys.overflow()], args))

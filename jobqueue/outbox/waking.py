@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -73,15 +73,12 @@ class _NotifyAlarm(Alarm):
 
     async def wait(self, timeout_s: float) -> None:
         """Raises: ConnectionError where nobody will ring any more."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._rang.wait()
-        except TimeoutError:
-            return
-        finally:
-            self._rang.clear()
-            if self._connection.is_closed():
-                raise ConnectionError("the connection that listens for new rows is lost")
+        self._rang.clear()
+        if self._connection.is_closed():
+            raise ConnectionError("the connection that listens for new rows is lost")
 
     def _ring(self, *_told: object) -> None:
         self._rang.set()

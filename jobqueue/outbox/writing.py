@@ -13,8 +13,8 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from jobqueue.clock import now_ms
-from jobqueue.database import Database, open_database, telling_unavailable
-from jobqueue.errors import InvalidOption, RedisError
+from jobqueue.database import Database, address_of, open_database, parse_database_url, telling_unavailable
+from jobqueue.errors import DatabaseUnavailable, InvalidOption, OutcomeUnknown, RedisError
 from jobqueue.outbox import steps
 from jobqueue.outbox.rows import named, values_of
 from jobqueue.outbox.table import Origin, OutboxRow
@@ -25,6 +25,8 @@ from jobqueue.wire import NewJob
 
 _TOGETHER: Final = 1_000
 """Jobs in one transaction, about."""
+_STUCK_S: Final = 30.0
+"""No write takes so long, unless the connection has gone silent. A busy file or table may take some seconds."""
 
 
 class _Spill(NamedTuple):
@@ -78,15 +80,28 @@ class Outbox:
     async def spill(self, jobs: Sequence[NewJob]) -> Sequence[Added]:
         """Write jobs for which their queue has no room, in the order of the calls: when this returns they are safe.
 
-        Whatever is enqueued after that comes behind them. Those of many callers share a transaction. Raises:
-        DatabaseUnavailable.
+        Whatever is enqueued after that comes behind them. Those of many callers share a transaction.
+        Raises: DatabaseUnavailable; OutcomeUnknown where they may be written, and it takes too long.
         """
         spill = _Spill([named(job) for job in jobs], asyncio.get_running_loop().create_future())
         self._spills.append(spill)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_spills())
-        await spill.written
+        try:
+            async with asyncio.timeout(self._settings.redis_call_ms / 1000):
+                await spill.written
+        except TimeoutError as error:
+            if spill not in self._spills:
+                raise OutcomeUnknown(f"the database does not answer. {OutcomeUnknown.__doc__}") from error
+            raise DatabaseUnavailable(self._address, "others wait for it too long already") from error
+        finally:
+            if spill in self._spills:  # nobody waits for it any more
+                self._spills.remove(spill)
         return [_added(job) for job in spill.jobs]
+
+    @property
+    def _address(self) -> str:
+        return address_of(parse_database_url(self._settings.database_url))
 
     async def _write_spills(self) -> None:
         while self._spills:
@@ -95,17 +110,38 @@ class Outbox:
                 together.append(self._spills.popleft())
             try:
                 await self._spill_all([job for one in together for job in one.jobs])
-            except Exception as error:
+            except DatabaseUnavailable as error:
                 _settle(together, error)
+            except Exception as error:
+                await self._write_one_by_one(together, error)
             else:
                 _settle(together, None)
 
+    async def _write_one_by_one(self, spills: Sequence[_Spill], error: Exception) -> None:
+        """What the database refuses of one caller is no fault of the others."""
+        if len(spills) == 1:
+            _settle(spills, error)
+            return
+        for spill in spills:
+            try:
+                await self._spill_all(spill.jobs)
+            except Exception as its_own:
+                _settle([spill], its_own)
+            else:
+                _settle([spill], None)
+
     async def _spill_all(self, jobs: Sequence[NewJob]) -> None:
-        async with (await self._open()).transaction() as session:
-            await (await session.connection()).run_sync(write, self._settings.jobs_prefix, jobs, "overflow")
-        for queue, count in Counter(job.queue for job in jobs).items():
-            with suppress(RedisError):  # they are stored; that Redis is away now only lets later ones overtake them
-                await steps.note_spilled(self._queue_named(queue), count)
+        """Written or not, they are settled: who waits for those that are on their way waits for no dead."""
+        written = False
+        try:
+            with telling_unavailable(parse_database_url(self._settings.database_url)):
+                async with asyncio.timeout(_STUCK_S), (await self._open()).transaction() as session:
+                    await (await session.connection()).run_sync(write, self._settings.jobs_prefix, jobs, "overflow")
+            written = True
+        finally:
+            for queue, count in Counter(job.queue for job in jobs).items():
+                with suppress(RedisError):  # that Redis is away now only lets later ones overtake them
+                    await steps.note_spilled(self._queue_named(queue), count, written=written)
 
     async def _open(self) -> Database:
         if self._database is None:

@@ -16,10 +16,11 @@ PATIENCE_S: Final = 10.0
 
 MAY_STAY: Final = (
     *("fence", "care", "cron:passes", "cron:look", "cron:history"),
-    *("stats", "worker", "workers", "created", "creators", "outbox:lease"),
+    *("stats", "worker", "workers", "created", "creators", "outbox:lease", "outbox:hold"),
 )
 """Own keys that no job owns and that end by themselves: a fence's last number in a day, care in seconds, figures in
-eight days, a worker's record in half a minute, a relay's lease in seconds, what jobs created in a week."""
+eight days, a worker's record in half a minute, a relay's lease in seconds, its hold in an hour, what jobs created in a
+week."""
 
 
 async def tell_leaks(site: Ground, findings: Findings) -> None:

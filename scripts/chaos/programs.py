@@ -55,9 +55,9 @@ class Sizes:
 
 PROGRAMS: Final = {
     "R1": Sizes(
-        Kills(), Kills(jobs=600, workers=2, lock_ms=1_000, stalled_ms=500, least_ms_between_kills=700, deadline_s=60)
+        Kills(), Kills(jobs=1_500, workers=2, lock_ms=3_000, stalled_ms=500, least_ms_between_kills=500, deadline_s=60)
     ),
-    "R2": Sizes(Recovery(), Recovery(rigs=2, kills_of_each=1, lock_ms=1_000, stalled_ms=1_000)),
+    "R2": Sizes(Recovery(), Recovery(rigs=1, kills_of_each=1, lock_ms=3_000, stalled_ms=1_000)),
     "R3": Sizes(Restarts(), Restarts(jobs=300, restarts=2, most_down_ms=500, deadline_s=60)),
     "R4": Sizes(Outages(), Outages(each=1, workers=2, outage_ms=300, deadline_s=60)),
     "R5": Sizes(

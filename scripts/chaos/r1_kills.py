@@ -72,6 +72,7 @@ class Kills:
         findings.figures |= {"jobs": len(stored), "kills": deaths, "runs again": again}
         findings.figures["most runs of one job"] = max(times, default=0)
         findings.times("from a kill to the next run of the job", returns(known))
+        findings.claim("workers were killed", [] if deaths else ["none was; more jobs would take longer"], f"{deaths}")
         await tell_ends(site, stored, known, findings)
         many = [f"{again} by {deaths} kills"] if again > most else []
         findings.claim("no more runs again than killed workers had slots", many, f"{again} of at most {most}")

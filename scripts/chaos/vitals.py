@@ -30,10 +30,10 @@ Known: TypeAlias = Callable[[], Mapping[str, int]]
 
 
 async def sampling(site: Ground, known: Known, each_s: float, samples: list[Sample]) -> None:
-    """Add a sample each so many seconds, for ever."""
+    """Add a sample each so many seconds, for ever; one for which there is no time is left out."""
     began_s = time.monotonic()
-    for number in range(1_000_000_000):
-        await asyncio.sleep(began_s + number * each_s - time.monotonic())  # samples have a rhythm
+    while True:
+        await asyncio.sleep(each_s - (time.monotonic() - began_s) % each_s)  # samples have a rhythm
         at_s = time.monotonic() - began_s
         samples.append({"s": round(at_s, 1), **_of_processes(known()), **await _of_redis(site)})
 

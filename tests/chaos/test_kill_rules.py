@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from scripts.chaos.append_log import AppendLog
+from scripts.chaos.harm import meanwhile
 from scripts.chaos.ledger import Entry, Run
 from scripts.chaos.numbered_rules import by_number, repeated, returns, unasked, unfinished
 from scripts.chaos.restart_rules import Restart, beyond_the_cut, from_before_the_cut, resumed, stored_twice
@@ -37,6 +39,24 @@ def test_a_run_again_is_explained_only_by_the_death_of_the_process_before_it() -
     assert unasked(known, [Entry("gone", "", 0, 1, 20)]) == []
     assert unasked(known, [Entry("gone", "", 0, 1, 35)]) != []
     assert unasked(known, []) != []
+
+
+async def test_harm_that_loses_a_cancellation_is_ended_all_the_same() -> None:
+    lost: list[str] = []
+
+    async def deaf() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)  # it is always cut short
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost.append("the first one")
+
+    async with asyncio.timeout(10), meanwhile(deaf()):
+        await asyncio.sleep(0.01)  # it has begun
+
+    assert lost
 
 
 # Restarts

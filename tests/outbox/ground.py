@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
@@ -29,11 +28,11 @@ async def waiting(app: App, redis: Redis, queue: str | None = None) -> list[int]
     """The numbers of the jobs that wait, those that run next first."""
     keys = app.queue(queue).keys
     ids = list(reversed(await redis.lrange(keys.of("wait"), 0, -1)))
-    return [(await _payload(redis, keys.job(str(job_id))))["number"] for job_id in ids]
+    return [await number_of(redis, keys.job(str(job_id))) for job_id in ids]
 
 
-async def _payload(redis: Redis, key: str) -> dict[str, Any]:
-    data = await redis.hget(key, "data")
+async def number_of(redis: Redis, job_key: str) -> int:
+    data = await redis.hget(job_key, "data")
     assert data is not None
-    payload: dict[str, Any] = json.loads(data)["payload"]
-    return payload
+    number: int = json.loads(data)["payload"]["number"]
+    return number

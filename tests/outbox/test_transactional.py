@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
-from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from jobqueue import App, DatabaseUnavailable, InvalidOption, InvalidPayload, flow
 from jobqueue.database import Database, open_database
 from jobqueue.job import EnqueueOptions
-from jobqueue.outbox import OutboxRow, Relay
-from tests.outbox.conftest import latest, note, only_one, relay_of
+from jobqueue.outbox import Relay, steps
+from jobqueue.outbox.moving import move
+from jobqueue.outbox.reading import next_rows
+from tests.outbox.conftest import latest, note, only_one
 from tests.outbox.ground import Note, rows, waiting
 
 
@@ -91,44 +93,52 @@ async def test_a_job_keeps_all_that_was_asked_for_it(app: App, database: Databas
     assert dict(outboxed.options) | {"jobId": ""} == dict(direct.options) | {"jobId": ""}
 
 
-async def test_a_repeat_after_a_relay_died_before_the_row_was_deleted_adds_nothing(
+async def test_a_row_that_is_moved_again_before_it_was_deleted_adds_nothing(
     app: App, database: Database, redis: Redis
 ) -> None:
-    """The marker of the row outlives the job: that may have run and be gone by then."""
+    """The relay died in between; and the job has run and is gone by then, so that its id is free."""
     async with database.transaction() as session:
         enqueued = await app.enqueue_job(note, Note(number=1), session=session)
-    async with database.engine.begin() as connection:
-        copy = dict((await connection.execute(select(OutboxRow.__table__))).mappings().one())
-    dying = relay_of(app, database)
-    await dying.tick()
-    await dying.stop()
-    await redis.delete(app.queue().keys.of("wait"), app.queue().keys.job(enqueued.job_id))
-    await redis.hset(app.queue().keys.outbox_moved(), copy["key"], enqueued.job_id)
-    async with database.engine.begin() as connection:
-        await connection.execute(insert(OutboxRow), copy)
+    found = await next_rows(database, app.settings.jobs_prefix, "jobs", 10, datetime.now(UTC))
+    queue = app.queue()
+    await steps.hold(queue, "the dead one's")
+    assert len((await move(queue, found, "the dead one's")).rows) == 1
+    await redis.delete(queue.keys.of("wait"), queue.keys.job(enqueued.job_id))
 
-    successor = relay_of(app, database)
-    await successor.tick()
-    await successor.stop()
+    await steps.hold(queue, "its successor's")
+    again = await move(queue, found, "its successor's")
 
+    assert len(again.rows) == 1, "the row may be deleted"
     assert await waiting(app, redis) == []
-    assert await rows(database) == 0
-    assert await redis.exists(app.queue().keys.outbox_moved()) == 0
 
 
-async def test_a_relay_that_has_lost_its_lease_adds_nothing(app: App, database: Database, redis: Redis) -> None:
-    """It read the rows, stood still, and another one has moved and deleted them by the time that it goes on."""
-    from_stale = relay_of(app, database)
-    await from_stale.tick()
-    await redis.set(app.queue().keys.outbox_lease(), "another's", px=60_000)
+async def test_what_was_sent_under_an_earlier_hold_adds_nothing(app: App, database: Database, redis: Redis) -> None:
+    """Its relay read the rows and stood still; another has moved and deleted them, markers too. Or the network kept
+    the call back, and the same relay has looked again since.
+    """
     async with database.transaction() as session:
         await app.enqueue_job(note, Note(number=1), session=session)
+    found = await next_rows(database, app.settings.jobs_prefix, "jobs", 10, datetime.now(UTC))
+    await steps.hold(app.queue(), "relay.1")
+    await steps.hold(app.queue(), "relay.2")
 
-    await from_stale.tick()
-    await from_stale.stop()
+    moved = await move(app.queue(), found, "relay.1")
 
+    assert (moved.rows, moved.refused, moved.trouble) == ([], {}, None)
     assert await waiting(app, redis) == []
-    assert await rows(database) == 1
+
+
+async def test_markers_are_not_taken_away_under_an_earlier_hold(app: App, database: Database, redis: Redis) -> None:
+    """Whoever has the later one may be adding the row that the marker is of."""
+    markers = app.queue().keys.outbox_moved()
+    await redis.hset(markers, "row", "job")
+    await steps.hold(app.queue(), "relay.1")
+    await steps.hold(app.queue(), "relay.2")
+
+    assert not await steps.forget_moved(app.queue(), "relay.1", ["row"])
+    assert await redis.hexists(markers, "row")
+    assert await steps.forget_moved(app.queue(), "relay.2", ["row"])
+    assert not await redis.exists(markers)
 
 
 async def test_the_last_of_a_lane_wins_over_one_that_was_enqueued_before_it_and_moved_after_it(
