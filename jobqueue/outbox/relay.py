@@ -159,7 +159,7 @@ class Relay(Periodic):
         room = BATCH
         if state.overflows or self._settings.has_overflow:
             room = min(room, self._settings.jobs_max_queue_depth - state.depth)
-        rows = await self._next_rows(queue.name, room) if room > 0 else []
+        rows: Sequence[Waiting] = await self._next_rows(queue.name, room) if room > 0 else ()
         moved = await self._settled(queue, held, await move(queue, rows, held))
         state = state._replace(depth=state.depth + moved)
         if len(rows) < room and await overflow.end(queue, self._database, self._settings, state) == "ended":
