@@ -11,7 +11,7 @@ from scripts.chaos.flatness import Bound, Point, Trend, trend
 from scripts.chaos.ledger import Entry, Run
 from scripts.chaos.slots import slot_ms
 from scripts.chaos.soak_jobs import TRIES, Kind, Manner
-from scripts.chaos.vitals import CPU, HANDLES, KEYS, RSS, THREADS, WAITING, Sample
+from scripts.chaos.vitals import CPU, HANDLES, KEYS, RSS, STATISTICS, THREADS, WAITING, Sample
 
 MOST_WAITING: Final = 10
 ENDS: Final = ("finished", "failed for good")
@@ -105,7 +105,7 @@ def bound_of(name: str, bounds: Bounds) -> Bound | None:
         return None
     if what in (HANDLES, THREADS):
         return Bound(0, slack=bounds.handles)
-    if name == f"{KEYS}job:stats":
+    if name == KEYS + STATISTICS:
         return Bound(bounds.percent, slack=MOST_STATISTICS)
     if f"{who}: " == KEYS:
         return Bound(bounds.percent, slack=10)
