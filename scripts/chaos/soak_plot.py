@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from jobqueue.bench.picture import WIDTH, document, text
 from scripts.chaos.soak_rules import trends
-from scripts.chaos.vitals import HANDLES, KEYS, RSS, THREADS, Sample
+from scripts.chaos.vitals import HANDLES, KEPT, RSS, THREADS, Sample
 
 _PANEL, _HEIGHT, _TOP, _COLUMNS = 270, 170, 56, 3
 _INSIDE: Final = (48, 28, 200, 100)
@@ -21,7 +21,7 @@ SHOWN: Final = (
     f"producer: {RSS}",
     f"Redis: {RSS}",
     "Redis: used memory, MB",
-    f"{KEYS}all",
+    KEPT,
     *(f"{who}: {HANDLES}" for who in ("worker 1", "worker 2", "Redis")),
     *(f"{who}: {THREADS}" for who in ("worker 1", "worker 2", "producer")),
 )

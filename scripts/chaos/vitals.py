@@ -21,6 +21,7 @@ THREADS: Final = "threads"
 CPU: Final = "CPU, s"
 KEYS: Final = "keys: "
 STATISTICS: Final = "job:stats"
+KEPT: Final = f"{KEYS}all but those by the clock"
 WAITING: Final = "jobs that wait"
 _MB: Final = 2**20
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -67,7 +68,7 @@ async def _of_redis(site: Ground) -> dict[str, float]:
         WAITING: (await site.unfinished())["wait"],
         "Redis: used memory, MB": round(told["used_memory"] / _MB, 3),
         "Redis: RSS by its own account, MB": round(told["used_memory_rss"] / _MB, 3),
-        f"{KEYS}all but those by the clock": sum(counts.values()) - counts[STATISTICS],
+        KEPT: sum(counts.values()) - counts[STATISTICS],
         **{KEYS + kind: number for kind, number in sorted(counts.items())},
     }
 
