@@ -16,6 +16,7 @@ from sqlalchemy import Column, Connection, Executable, Integer, Table, insert, i
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from handlers.migrations import FOLDER
+from handlers.models import ServiceBase
 from handlers.webhooks.models import WebhookBase, WebhookEvent, WebhookSubscription
 from jobqueue.database import (
     Database,
@@ -31,6 +32,7 @@ from tests.support.postgres_server import running_postgres
 
 METADATA = new_metadata()
 MOMENT = Table("moment", METADATA, Column("id", Integer, primary_key=True), Column("at", UtcDateTime()))
+NEWEST = ("service_0001", "webhooks_0001")
 
 
 @pytest.fixture
@@ -246,7 +248,7 @@ def test_ids_are_version_7_and_sort_by_time() -> None:
 async def test_an_upgrade_from_nothing_makes_the_tables_that_the_models_name(database: Database) -> None:
     def difference(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return list(compare_metadata(context, WebhookBase.metadata))
+        return list(compare_metadata(context, [WebhookBase.metadata, ServiceBase.metadata]))
 
     await upgrade(database.engine.url.render_as_string(hide_password=False), [FOLDER])
 
@@ -258,11 +260,11 @@ async def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
     first = await upgrade(database_url, [FOLDER])
     second = await upgrade(database_url, [FOLDER])
 
-    assert first == second == ("webhooks_0001",)
+    assert first == second == NEWEST
 
 
 async def test_pending_names_what_an_upgrade_would_bring(database: Database, database_url: str) -> None:
-    assert await pending(database, [FOLDER]) == ("webhooks_0001",)
+    assert await pending(database, [FOLDER]) == NEWEST
 
     await upgrade(database_url, [FOLDER])
 
@@ -273,7 +275,7 @@ async def test_upgrades_at_the_same_time_wait_for_one_another(database_url: str)
     """Several services that start together each upgrade first: the second found half-made tables."""
     heads = await asyncio.gather(*(upgrade(database_url, [FOLDER]) for _ in range(4)))
 
-    assert heads == [("webhooks_0001",)] * 4
+    assert heads == [NEWEST] * 4
 
 
 async def test_a_new_file_that_somebody_is_writing_to_is_waited_for(tmp_path: Path) -> None:
@@ -303,7 +305,7 @@ async def test_every_branch_is_upgraded_and_a_failing_one_leaves_nothing(
     async with database.engine.connect() as connection:
         assert await connection.run_sync(table_names) == set()
 
-    assert await upgrade(database_url, branches) == ("other_0001", "webhooks_0001")
+    assert await upgrade(database_url, branches) == ("other_0001", *NEWEST)
     async with database.engine.connect() as connection:
         assert {"other", "webhook_event"} <= await connection.run_sync(table_names)
 
