@@ -86,7 +86,8 @@ class UnderSignal:
         """Nothing where it is gone."""
         self.first_signal_s = self.first_signal_s or time.monotonic()
         if not self.is_gone:
-            (os.killpg if to_all else os.kill)(self.process.pid, signum)
+            with suppress(ProcessLookupError):  # it has ended, and the event loop has not heard of it yet
+                (os.killpg if to_all else os.kill)(self.process.pid, signum)
 
     async def exit(self) -> Exit:
         """Wait for its end. Raises: TimeoutError where it does not come; the process is killed then."""
