@@ -30,6 +30,7 @@ _NO_ROOM_S: Final = 0.1
 _DATABASE_AWAY_S: Final = 5.0
 _STUCK_S: Final = 15.0
 """No turn takes so long, unless a connection to the database has gone silent."""
+_LEAVE_S: Final = 0.3
 _FLAGS_S: Final = 5.0
 
 
@@ -79,11 +80,12 @@ class Relay(Periodic):
             return 0.0
 
     async def stop(self) -> None:
-        """Returns when it has stopped; another worker's relay goes on at once."""
+        """Returns when it has stopped. Another worker's relay goes on at once; where Redis is away, when the lease ends."""
         await super().stop()
         try:
-            with suppress(RedisError):  # then it ends by itself
-                await self._lease.leave()
+            with suppress(RedisError, TimeoutError):
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._lease.leave()
         finally:
             await self._rest_from_work()
 

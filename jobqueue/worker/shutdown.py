@@ -14,8 +14,8 @@ from jobqueue.worker.served import ServedQueue
 
 _log = logging.getLogger("jobqueue.worker")
 
-_CANCEL_S = 0.3
-_RECORD_S = 0.7
+_CANCEL_S = 0.2
+_RECORD_S = 0.4
 
 
 class Shutdown:

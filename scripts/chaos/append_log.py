@@ -21,6 +21,15 @@ class Length(NamedTuple):
     bytes: int
 
 
+class Cut(NamedTuple):
+    """What was taken away, and since when Redis has executed what is not in the file any more, or never was: while the
+    disk is slow, Redis keeps for seconds what it would append.
+    """
+
+    bytes: int
+    since_us: int
+
+
 class AppendLog:
     """The append-only file in a server's directory. A killed server's is whole: what it wrote the kernel has."""
 
@@ -39,13 +48,14 @@ class AppendLog:
         self._lengths.append(Length(clock_us(), self._path().stat().st_size))
         return self._lengths[-1].at_us
 
-    def cut(self, since_us: int) -> int:
-        """Take away what was appended since a moment, of a server that does not run; returns how many bytes."""
-        kept = next((one.bytes for one in self._lengths if one.at_us >= since_us), self._path().stat().st_size)
+    def cut(self, since_us: int) -> Cut:
+        """Take away what was appended since a moment, of a server that does not run."""
         length = self._path().stat().st_size
-        os.truncate(self._path(), min(kept, length))
+        kept = min(next((one.bytes for one in self._lengths if one.at_us >= since_us), length), length)
+        shorter = [one.at_us for one in self._lengths if one.bytes < kept]
+        os.truncate(self._path(), kept)
         self._lengths.clear()
-        return max(length - kept, 0)
+        return Cut(length - kept, min([since_us, *shorter[-1:]]))
 
     def _path(self) -> Path:
         [path] = self._folder.glob("*.incr.aof")

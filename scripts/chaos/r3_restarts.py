@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from scripts.chaos.append_log import AppendLog
+from scripts.chaos.append_log import AppendLog, Cut
 from scripts.chaos.ground import Ground, ground
 from scripts.chaos.harm import meanwhile
 from scripts.chaos.leaks import tell_leaks
@@ -70,10 +70,10 @@ class Restarts:
         await asyncio.sleep(site.chance.uniform(0, 0.2))  # the moment is the subject
         killed_us = clock_us()
         site.server.kill()
-        cut = log.cut(killed_us - UNSYNCED_US) if self.everysec else 0
+        cut = log.cut(killed_us - UNSYNCED_US) if self.everysec else Cut(0, killed_us)
         await asyncio.sleep(site.chance.uniform(0.05, self.most_down_ms / 1_000))  # so is the length
         site.server.start()
-        return Restart(killed_us, clock_us(), cut)
+        return Restart(killed_us, clock_us(), *cut)
 
     async def _judge(self, site: Ground, load: Load, restarts: Sequence[Restart], findings: Findings) -> None:
         entries = site.ledger.entries()
@@ -108,7 +108,8 @@ def _judge_loss(
     gone = unfinished(load.stored, known)
     findings.figures |= {
         "bytes that were not synced": sum(one.cut_bytes for one in restarts),
+        "longest time that was not synced, s": f"{max(one.killed_us - one.cut_since_us for one in restarts) / 1e6:.2f}",
         "jobs acknowledged and gone with them": len(gone),
     }
-    findings.claim("only what was never synced is lost", beyond_the_cut(gone, load.stored_us, restarts, UNSYNCED_US))
-    findings.claim("only what was never synced runs again", from_before_the_cut(known, restarts, UNSYNCED_US))
+    findings.claim("only what was never synced is lost", beyond_the_cut(gone, load.stored_us, restarts))
+    findings.claim("only what was never synced runs again", from_before_the_cut(known, restarts))

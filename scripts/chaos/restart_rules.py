@@ -5,17 +5,24 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from scripts.chaos.ledger import Entry, Run
 
 
+RECORDS_US: Final = 500_000
+"""How long after its end a run's record may reach Redis."""
+
+
 class Restart(NamedTuple):
-    """When Redis was killed and when it answered again, and what its log had lost. Units: epoch microseconds, bytes."""
+    """When Redis was killed and when it answered again, what its log had lost, and since when. Units: epoch
+    microseconds, bytes.
+    """
 
     killed_us: int
     up_us: int
     cut_bytes: int
+    cut_since_us: int
 
 
 def resumed(restarts: Iterable[Restart], entries: Iterable[Entry]) -> list[float]:
@@ -34,27 +41,28 @@ def stored_twice(entries: Iterable[Entry]) -> list[str]:
     return [f"{number}: jobs {sorted(ids)}" for number, ids in jobs.items() if len(ids) > 1]
 
 
-def beyond_the_cut(
-    gone: Iterable[int], stored_us: Mapping[int, int], restarts: Sequence[Restart], cut_us: int
-) -> list[str]:
-    """Numbers that are gone although they were acknowledged longer before the next kill than its log lost."""
+def beyond_the_cut(gone: Iterable[int], stored_us: Mapping[int, int], restarts: Sequence[Restart]) -> list[str]:
+    """Numbers that are gone although they were acknowledged before what the log of the next restart had lost."""
     kills_us = [one.killed_us for one in restarts]
     found: list[str] = []
     for number in gone:
         place = bisect_left(kills_us, stored_us[number])
-        before_us = kills_us[place] - stored_us[number] if place < len(kills_us) else None
-        if before_us is None or before_us > cut_us:
-            found.append(
-                f"{number}, acknowledged {'after the last kill' if before_us is None else f'{before_us} µs before'}"
-            )
+        if place == len(restarts):
+            found.append(f"{number}, acknowledged after the last kill")
+        elif stored_us[number] < restarts[place].cut_since_us:
+            found.append(f"{number}, acknowledged {restarts[place].cut_since_us - stored_us[number]} µs before the cut")
     return found
 
 
-def from_before_the_cut(runs: Mapping[str, Sequence[Run]], restarts: Sequence[Restart], cut_us: int) -> list[str]:
+def from_before_the_cut(runs: Mapping[str, Sequence[Run]], restarts: Sequence[Restart]) -> list[str]:
     """Numbers that ran again although no kill explains it: one while they ran, or one that took the end with it."""
     return [
         f"{number} ran again {(after.started_us - before.ended_us) / 1e6:.2f} s after"
         for number, several in runs.items()
         for before, after in pairwise(several)
-        if not any(before.started_us <= one.killed_us <= before.ended_us + cut_us for one in restarts)
+        if not any(_may_have_lost(one, before) for one in restarts)
     ]
+
+
+def _may_have_lost(one: Restart, run: Run) -> bool:
+    return run.started_us <= one.killed_us and run.ended_us + RECORDS_US >= one.cut_since_us

@@ -334,3 +334,18 @@ async def test_a_table_that_is_missing_is_said_once_and_stops_nothing(
     said = [record.message for record in caplog.records if record.name == "jobqueue.outbox"]
     assert len(said) == 1
     assert "jobqueue db upgrade" in said[0]
+
+
+async def test_a_relay_does_not_wait_for_a_redis_that_stands_still(
+    make_app: MakeApp, database: Database, own_redis: RedisServer
+) -> None:
+    """It gave its lease back before the worker might end, and asked for as long as a call may take: 5 s."""
+    app = make_app(redis_url=own_redis.url)
+    relay = relay_of(app, database)
+    await relay.tick()
+    own_redis.pause()
+
+    async with asyncio.timeout(app.settings.redis_call_ms / 1000 / 2):
+        await relay.stop()
+
+    own_redis.resume()
