@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from scripts.chaos.ledger import Entry, Run
 
-
 RECORDS_US: Final = 500_000
 """How long after its end a run's record may reach Redis."""
 
