@@ -80,7 +80,7 @@ class Relay(Periodic):
             return 0.0
 
     async def stop(self) -> None:
-        """Returns when it has stopped. Another worker's relay goes on at once; where Redis is away, when the lease ends."""
+        """Returns when it has stopped. Another relay goes on at once; where Redis is away, when the lease ends."""
         await super().stop()
         try:
             with suppress(RedisError, TimeoutError):

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
-from redis.asyncio.connection import parse_url
-
 from jobqueue.errors import SettingsError
 
 SETTING = "REDIS_URL"
@@ -149,14 +147,15 @@ def read_url(url: str) -> Place:
 
 
 def _server(url: str) -> Endpoint:
-    """Host and port, or path, and login; what redis-py reads in the URL of one server."""
-    read = parse_url(url)
+    """Host and port, or path, and login, in the checked URL of one server. Source: redis-py's `parse_url`."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
     return Endpoint(
-        host=read.get("host", "127.0.0.1"),
-        port=read.get("port", DEFAULT_PORT),
-        path=read.get("path"),
-        username=read.get("username"),
-        password=read.get("password"),
+        host=unquote(parts.hostname or "127.0.0.1"),
+        port=parts.port or DEFAULT_PORT,
+        path=unquote(parts.path) if parts.scheme == "unix" else None,
+        username=unquote(parts.username or "") or options.get("username"),
+        password=unquote(parts.password or "") or options.get("password"),
     )
 
 

@@ -14,7 +14,8 @@ import pytest
 from jobqueue import JobContext, make_job
 from jobqueue.errors import RedisUnavailable
 from jobqueue.redis.client import Client
-from jobqueue.redis.locating import SentinelLocator, locator_for
+from jobqueue.redis.groups import SentinelLocator
+from jobqueue.redis.locating import locator_for
 from jobqueue.redis.retry import until_answered
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
