@@ -41,13 +41,16 @@ def stored_twice(entries: Iterable[Entry]) -> list[str]:
 
 
 def beyond_the_cut(gone: Iterable[int], stored_us: Mapping[int, int], restarts: Sequence[Restart]) -> list[str]:
-    """Numbers that are gone although they were acknowledged before what the log of the next restart had lost."""
-    kills_us = [one.killed_us for one in restarts]
+    """Numbers that are gone although they were acknowledged before what the log of the next restart had lost.
+
+    What a killed Redis has answered may be read after the kill, but before the next one answers.
+    """
+    ups_us = [one.up_us for one in restarts]
     found: list[str] = []
     for number in gone:
-        place = bisect_left(kills_us, stored_us[number])
+        place = bisect_left(ups_us, stored_us[number])
         if place == len(restarts):
-            found.append(f"{number}, acknowledged after the last kill")
+            found.append(f"{number}, acknowledged after the last restart")
         elif stored_us[number] < restarts[place].cut_since_us:
             found.append(f"{number}, acknowledged {restarts[place].cut_since_us - stored_us[number]} µs before the cut")
     return found
@@ -64,4 +67,4 @@ def from_before_the_cut(runs: Mapping[str, Sequence[Run]], restarts: Sequence[Re
 
 
 def _may_have_lost(one: Restart, run: Run) -> bool:
-    return run.started_us <= one.killed_us and run.ended_us + RECORDS_US >= one.cut_since_us
+    return run.started_us <= one.up_us and run.ended_us + RECORDS_US >= one.cut_since_us

@@ -80,6 +80,7 @@ def test_only_what_was_acknowledged_in_the_time_that_the_log_lost_may_be_gone() 
     restarts = [Restart(10 * SECOND_US, 11 * SECOND_US, 100, 9 * SECOND_US)]
 
     assert beyond_the_cut([1], {1: 9_500_000}, restarts) == []
+    assert beyond_the_cut([1], {1: 10_500_000}, restarts) == []  # answered before the kill, read after it
     assert beyond_the_cut([1], {1: 8_500_000}, restarts) != []
     assert beyond_the_cut([1], {1: 12_000_000}, restarts) != []
 
@@ -90,7 +91,7 @@ def test_only_what_ended_in_the_time_that_the_log_lost_may_run_again() -> None:
 
     assert from_before_the_cut(by_number([run("1", 9_200_000, 9_500_000), again]), restarts) == []
     assert from_before_the_cut(by_number([run("1", 8_000_000, 8_400_000), again]), restarts) != []
-    assert from_before_the_cut(by_number([run("1", 11_000_000, 11_500_000), again]), restarts) != []
+    assert from_before_the_cut(by_number([run("1", 11_100_000, 11_500_000), again]), restarts) != []
 
 
 async def test_a_log_loses_what_was_appended_since_a_moment_and_no_more(tmp_path: Path) -> None:
