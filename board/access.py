@@ -14,11 +14,12 @@ from typing import Literal
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from board.errors import Errors, Problem, request_id
+from board.errors import Errors, request_id
 from board.paths import route_path
 from jobqueue.errors import SettingsError
 from jobqueue.inspector import Actor
 from jobqueue.job import MAX_NAME_LENGTH, is_plain_text
+from jobqueue.problems import Problem
 from jobqueue.settings import Settings
 
 _log = logging.getLogger("board")

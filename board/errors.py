@@ -3,63 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final, assert_never
+from typing import Final
 
-from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from board.json import Json
 from board.paths import Links, route_path
 from board.render import Renderer
-from jobqueue.errors import (
-    CronError,
-    CronJobNotFound,
-    DatabaseUnavailable,
-    DuplicateCronJob,
-    DuplicateJob,
-    InvalidCronJob,
-    InvalidOption,
-    InvalidPayload,
-    JobNotFound,
-    JobNotInState,
-    JobqueueError,
-    OutcomeUnknown,
-    PayloadTooLarge,
-    QueueVersionError,
-    RedisReplyError,
-    RedisUnavailable,
-    RowNotFound,
-    RowNotSetAside,
-    UnknownHandler,
-    UnreadableCronJob,
-)
-from jobqueue.redis.retry import is_passing
+from jobqueue.errors import JobqueueError
+from jobqueue.problems import Problem
+from jobqueue.problems import problem_of as problem_of_ours
 
 _OF_STATUS: Final = {
     404: ("not_found", "there is nothing at this address"),
     405: ("method_not_allowed", "this address does not take that method"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What went wrong.
-
-    Shape: `error` is a word for programs; `field_errors` maps a dotted path to its fault; `job_id` is the job that
-    stands in the way.
-    """
-
-    status: int
-    error: str
-    message: str
-    field_errors: Mapping[str, str] = field(default_factory=dict[str, str])
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    job_id: str | None = None
 
 
 class Refused(Exception):
@@ -88,68 +49,9 @@ def problem_of(error: Exception) -> Problem:
             word, message = _OF_STATUS.get(error.status_code, ("error", HTTPStatus(error.status_code).phrase))
             return Problem(error.status_code, word, message, headers=error.headers or {})
         case JobqueueError():
-            return _problem_of_ours(error)
+            return problem_of_ours(error) or UNEXPECTED
         case _:
             return UNEXPECTED
-
-
-def _problem_of_ours(error: JobqueueError) -> Problem:
-    match error:
-        case InvalidPayload():
-            return Problem(400, "invalid", str(error), error.field_errors)
-        case PayloadTooLarge():
-            return Problem(413, "too_large", str(error), {error.field: error.problem})
-        case UnknownHandler() | InvalidOption():
-            return Problem(400, "invalid", str(error), {error.field: error.problem})
-        case JobNotFound() | RowNotFound():
-            return Problem(404, "not_found", str(error))
-        case JobNotInState() | DuplicateJob() | QueueVersionError() | RowNotSetAside():
-            return _conflict(error)
-        case CronError():
-            return _problem_of_cron(error)
-        case OutcomeUnknown():
-            return Problem(503, "outcome_unknown", str(error))
-        case RedisUnavailable() | DatabaseUnavailable():
-            return Problem(503, "unavailable", str(error))
-        case RedisReplyError() if is_passing(error):
-            return Problem(503, "unavailable", f"Redis cannot serve this now: {error}")
-        case _:
-            return UNEXPECTED
-
-
-def _conflict(error: JobNotInState | DuplicateJob | QueueVersionError | RowNotSetAside) -> Problem:
-    match error:
-        case JobNotInState():
-            return Problem(409, f"job_is_{error.actual.replace('-', '_')}", str(error))
-        case DuplicateJob():
-            return Problem(409, "duplicate", str(error), job_id=error.job_id)
-        case QueueVersionError():
-            return Problem(409, "queue_version", str(error))
-        case RowNotSetAside():
-            return Problem(409, "row_waits", str(error))
-        case _:
-            assert_never(error)
-
-
-def _problem_of_cron(error: CronError) -> Problem:
-    match error:
-        case InvalidCronJob():
-            return invalid({_field_here(field): fault for field, fault in error.field_errors.items()}).problem
-        case CronJobNotFound():
-            return Problem(404, "not_found", str(error))
-        case DuplicateCronJob():
-            faults = {_field_here(error.field): error.problem}
-            return Problem(409, "duplicate", invalid(faults).problem.message, faults)
-        case UnreadableCronJob():
-            return Problem(409, "unreadable", str(error))
-        case _:
-            return UNEXPECTED
-
-
-def _field_here(field: str) -> str:
-    """A field of a cron job under its name here; those of a payload are the handler's own."""
-    name, dot, below = field.partition(".")
-    return f"{to_camel(name)}{dot}{below}"
 
 
 def request_id(scope: Scope) -> str:
@@ -171,12 +73,7 @@ class Errors:
             links = Links.of(scope, self._board_path)
             context = {"problem": problem, "request_id": request_id(scope)}
             return self._renderer.page("error.html", links, context, status=problem.status, headers=headers)
-        body: dict[str, object] = {"error": problem.error, "message": problem.message}
-        if problem.field_errors:
-            body["fieldErrors"] = dict(problem.field_errors)
-        if problem.job_id is not None:
-            body["jobId"] = problem.job_id
-        return Json(body | {"requestId": request_id(scope)}, problem.status, headers)
+        return Response(problem.body(request_id(scope)), problem.status, headers, "application/json")
 
     def handle(self, request: Request, error: Exception) -> Response:
         """Starlette's exception handler of a route that raised something we know; the rest is the frame's."""

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.json import Json
+from jobqueue.problems import Problem
 
 _log = logging.getLogger("board")
 

@@ -12,13 +12,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.hearing import Ear, Pulse
 from board.site import Routes, Site
 from board.watch import Watch
 from jobqueue.app import App
 from jobqueue.errors import ClientClosed
 from jobqueue.inspector import Inspector
+from jobqueue.problems import Problem
 from jobqueue.redis.retry import until_answered
 
 _log = logging.getLogger("board")

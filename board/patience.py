@@ -7,7 +7,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from board.errors import Problem, Refused
+from board.errors import Refused
+from jobqueue.problems import Problem
 
 BODY_S: Final = 30.0
 """For the whole body, from when the app asks for it."""

@@ -1,7 +1,7 @@
 """Models: users, profiles, sessions, archives and files, as small as the handlers that come with jobqueue need them.
 
-A service has tables of its own for these. The handlers show what to do with them; replace the models by yours. The names of the
-tables begin with `service_`, so that they are in nobody's way.
+A service has tables of its own for these. The handlers show what to do with them; replace the models by yours. The names
+of the tables begin with `service_`, so that they are in nobody's way.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Session(ServiceBase):
     """A user who is signed in somewhere. It is over when it is revoked or has expired."""
 
     __tablename__ = "service_session"
-    __table_args__ = (Index(None, "expires_at"), Index(None, "revoked_at"))
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), Index(None, "revoked_at"))
 
     id: Mapped[str] = mapped_column(String(MAX_ID), primary_key=True)
     user_id: Mapped[str] = mapped_column(ForeignKey("service_user.id", ondelete="CASCADE"))

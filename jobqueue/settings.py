@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,12 @@ DEFAULT_DATABASE_URL = "sqlite+aiosqlite:///jobqueue.db"
 
 Name = Annotated[str, Field(pattern=f"^{QUEUE_NAME}$")]
 Prefix = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Hostname = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+
+_PAIRS: Final = (
+    ("bull_board_username", "bull_board_password"),
+    ("files_s3_access_key_id", "files_s3_secret_access_key"),
+)
 
 
 class Settings(BaseSettings):
@@ -60,6 +66,15 @@ class Settings(BaseSettings):
 
     webhook_signing_private_key: SecretStr | None = None
 
+    files_url: str | None = None
+    files_s3_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] | None = None
+    files_s3_region: str = "us-east-1"
+    files_s3_access_key_id: str | None = None
+    files_s3_secret_access_key: SecretStr | None = None
+
+    service_hostname: Hostname | None = None
+    profiles_folder: Path | None = None
+
     @model_validator(mode="before")
     @classmethod
     def _empty_counts_as_not_set(cls, values: Any) -> Any:
@@ -68,9 +83,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _credentials_come_in_pairs(self) -> Self:
-        if (self.bull_board_username is None) != (self.bull_board_password is None):
-            missing = "bull_board_password" if self.bull_board_password is None else "bull_board_username"
-            raise SettingsError(missing.upper(), "is not set, but its other half is; set both or neither")
+        for one, other in _PAIRS:
+            missing = [name for name in (one, other) if getattr(self, name) is None]
+            if len(missing) == 1:
+                raise SettingsError(missing[0].upper(), "is not set, but its other half is; set both or neither")
         return self
 
     @property

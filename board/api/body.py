@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from board.api.bodies import Body
 from board.api.faults import field_errors_of
-from board.errors import Problem, Refused, invalid
+from board.errors import Refused, invalid
+from jobqueue.problems import Problem
 
 SMALL_BYTES: Final = 16 * 1024
 _IDENTITY: Final = ("", "identity")

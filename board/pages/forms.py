@@ -10,8 +10,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.site import Site
+from jobqueue.problems import Problem
 
 FORM: Final = "application/x-www-form-urlencoded"
 CONFIRMED: Final = "confirmed"

@@ -53,6 +53,7 @@ def _create_sessions() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_service_session"),
         _reference("service_session", "user_id", "service_user"),
     )
+    op.create_index("ix_service_session_user_id", "service_session", ["user_id"])
     op.create_index("ix_service_session_expires_at", "service_session", ["expires_at"])
     op.create_index("ix_service_session_revoked_at", "service_session", ["revoked_at"])
     op.create_table(

@@ -120,7 +120,7 @@ def _check_public(host: str) -> None:
     if _is_ip(host):
         kind = forbidden_because(host)
         if kind is not None:
-            raise _wrong(f"{host} is {kind}; webhooks go to public addresses only")
+            raise _wrong(f"{host} is {kind}; only public addresses are called")
     elif "." not in host or any(host == name or host.endswith(f".{name}") for name in PRIVATE_SUFFIXES):
         raise _wrong(f"{host!r} is not a public name")
 

@@ -26,7 +26,7 @@ class ForbiddenAddress(JobqueueError):
     """The receiver's name leads to an address that webhooks must not reach."""
 
     def __init__(self, host: str, address: str, kind: str) -> None:
-        super().__init__(f"{host!r} leads to {address}, which is {kind}; webhooks go to public addresses only")
+        super().__init__(f"{host!r} leads to {address}, which is {kind}; only public addresses are called")
 
 
 class WebhookFailed(JobqueueError):

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 import pytest
 
 from handlers.webhooks.signing import SigningKey, generate_secret, standard_webhook_headers
-from handlers.webhooks.watching import Watch
 from jobqueue.clock import now_ms
 
 PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
@@ -61,18 +60,3 @@ def test_the_documented_receiver_knows_the_holder_of_the_secret_and_the_age_of_a
     assert not is_from_holder_of(text, BODY, headers | {"webhook-id": "2"})
     assert not is_from_holder_of(text, BODY, standard_webhook_headers(secret, "1", now_s - 600, BODY))
     assert not is_from_holder_of(text, BODY, {})
-
-
-def test_the_documented_watch_tells_the_fields_that_it_names(tmp_path: Path) -> None:
-    (source,) = (
-        block
-        for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-        if "watch(Invoice" in block
-    )
-    file = tmp_path / "watched.py"
-    file.write_text(source, encoding="utf-8")
-
-    watching: Watch = runpy.run_path(str(file))["watching"]
-    watching.stop()
-
-    assert (watching.name, watching.fields) == ("invoice", ("id", "total"))

@@ -26,7 +26,7 @@ async def test_the_lifespan_opens_what_the_handlers_ask_for(settings: MakeSettin
 async def test_what_the_others_ask_for_is_opened_without_a_key(settings: MakeSettings) -> None:
     async with open_housekeeping(settings(webhook_signing_private_key=None)) as resources:
         await resources[Database].ping()
-        with pytest.raises(LookupError, match="no resource of type SigningKey; the lifespan opened: Database"):
+        with pytest.raises(LookupError, match="no resource of type SigningKey; the lifespan opened: Database, "):
             assert resources[SigningKey]
 
 

@@ -1,54 +1,84 @@
-"""Enqueue by handle is checked by the type checkers: mypy --strict and pyright strict, on real files."""
+"""A service that has the wheel and nothing else of ours is checked by mypy --strict and by pyright strict.
+
+Each checker runs once, over what it must take and what it must refuse, line by line.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
+from venv import EnvBuilder
 
 import pytest
+
+import jobqueue
+from jobqueue import testing
+from tests.packaging.built import build
 
 pytestmark = pytest.mark.timeout(180)  # a checker that has nothing in its cache takes its time
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-MUST_PASS = HERE / "must_pass.py"
+MUST_PASS = sorted(HERE.glob("must_pass*.py"))
 MUST_FAIL = HERE / "must_fail.py"
 
+Lines: TypeAlias = Mapping[str, set[int]]
 
-def refused_by_mypy(file: Path) -> set[int]:
-    """The lines that mypy --strict refuses, under the project's own settings. Concurrency: one at a time, since they
-    share a cache, whose SQLite does not wait for long.
-    """
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--output", "json", str(file)]
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of its own with the files of a service, and an environment with the wheel beside what it depends on."""
+    folder = tmp_path_factory.mktemp("service")
+    environment = folder / ".venv"
+    EnvBuilder(symlinks=True).create(environment)
+    (installed,) = environment.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(build("wheel", tmp_path_factory.mktemp("wheel"))) as wheel:
+        wheel.extractall(installed)
+    # What it depends on is in the environment of the tests. That one's own .pth file, which leads to the working tree,
+    # is not followed from here.
+    others = Path(pytest.__file__).parents[1]
+    (installed / "others.pth").write_text(f"{others}\n", "utf-8")
+    for file in (*MUST_PASS, MUST_FAIL):
+        shutil.copy(file, folder)
+    return folder
+
+
+def refused_by_mypy(service: Path) -> Lines:
+    """Concurrency: one at a time, since a cache, whose SQLite does not wait for long, is kept from run to run."""
+    options = ["--strict", "--no-error-summary", "--output", "json", "--python-executable", ".venv/bin/python"]
+    cache = PROJECT / ".mypy_cache" / "service"
+    command = [sys.executable, "-m", "mypy", *options, "--cache-dir", str(cache), "."]
     one_at_a_time = ["flock", str(PROJECT / "pyproject.toml")]
-    run = subprocess.run([*one_at_a_time, *command], cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert run.returncode in (0, 1), run.stderr
+    run = subprocess.run([*one_at_a_time, *command], cwd=service, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stdout + run.stderr
     problems = [json.loads(line) for line in run.stdout.splitlines()]
-    return {problem["line"] for problem in problems if problem["severity"] == "error"}
+    return _by_file((one["file"], one["line"]) for one in problems if one["severity"] == "error")
 
 
-def refused_by_pyright(file: Path, tmp_path: Path) -> set[int]:
-    """The lines that pyright refuses in its strict mode; of a copy, since the project's settings exclude the file."""
-    shutil.copy(file, tmp_path)
-    config = tmp_path / "pyrightconfig.json"
-    settings = {
-        "include": ["."],
-        "extraPaths": [str(PROJECT)],
-        "typeCheckingMode": "strict",
-        "pythonVersion": "3.11",
-        "venvPath": str(Path(sys.prefix).parent),
-        "venv": Path(sys.prefix).name,
-    }
-    config.write_text(json.dumps(settings), encoding="utf-8")
-    command = [sys.executable, "-m", "pyright", "--outputjson", "--project", str(config)]
-    run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+def refused_by_pyright(service: Path) -> Lines:
+    settings = {"include": ["."], "typeCheckingMode": "strict", "venvPath": ".", "venv": ".venv"}
+    (service / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    command = [sys.executable, "-m", "pyright", "--outputjson"]
+    run = subprocess.run(command, cwd=service, capture_output=True, text=True, check=False)
     report = json.loads(run.stdout)
-    assert report["summary"]["filesAnalyzed"] == 1
-    problems = report["generalDiagnostics"]
-    return {problem["range"]["start"]["line"] + 1 for problem in problems if problem["severity"] == "error"}
+    assert report["summary"]["filesAnalyzed"] == len(MUST_PASS) + 1
+    problems = [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
+    return _by_file((one["file"], one["range"]["start"]["line"] + 1) for one in problems)
+
+
+def _by_file(places: Iterable[tuple[str, int]]) -> Lines:
+    lines: defaultdict[str, set[int]] = defaultdict(set)
+    for file, line in places:
+        lines[Path(file).name].add(line)
+    return dict(lines)
 
 
 def marked_lines(file: Path) -> set[int]:
@@ -56,16 +86,24 @@ def marked_lines(file: Path) -> set[int]:
     return {number for number, line in enumerate(lines, start=1) if line.endswith("# refused")}
 
 
-@pytest.mark.parametrize("file", [MUST_PASS, MUST_FAIL], ids=["must_pass", "must_fail"])
-def test_mypy_refuses_exactly_the_marked_lines(file: Path) -> None:
-    assert refused_by_mypy(file) == marked_lines(file)
+def test_mypy_refuses_exactly_the_marked_lines(service: Path) -> None:
+    assert refused_by_mypy(service) == {MUST_FAIL.name: marked_lines(MUST_FAIL)}
 
 
-@pytest.mark.parametrize("file", [MUST_PASS, MUST_FAIL], ids=["must_pass", "must_fail"])
-def test_pyright_refuses_exactly_the_marked_lines(file: Path, tmp_path: Path) -> None:
-    assert refused_by_pyright(file, tmp_path) == marked_lines(file)
+def test_pyright_refuses_exactly_the_marked_lines(service: Path) -> None:
+    assert refused_by_pyright(service) == {MUST_FAIL.name: marked_lines(MUST_FAIL)}
 
 
 def test_there_are_lines_to_refuse() -> None:
     assert len(marked_lines(MUST_FAIL)) > 20
-    assert marked_lines(MUST_PASS) == set()
+    assert [file.name for file in MUST_PASS if marked_lines(file)] == []
+
+
+def test_each_public_name_is_used() -> None:
+    """More than once: as it is imported, and where it is used."""
+    text = "\n".join(file.read_text("utf-8") for file in MUST_PASS)
+
+    names = (*jobqueue.__all__, *testing.__all__)
+    unused = [name for name in names if len(re.findall(rf"\b{name}\b", text)) < 2]
+
+    assert unused == []

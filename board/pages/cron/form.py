@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from board.cron_acts import cron_acts_of
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.notices import noted
 from board.pages.cron.fields import Texts, changed_fields, conflicts, given_fields, new_texts, texts_of_form
 from board.pages.cron.fields import texts_of_row as shown_texts
@@ -24,6 +24,7 @@ from jobqueue.cron.checking import DEFAULTS, FIELDS, fields_of
 from jobqueue.cron.table import MAX_TEXT
 from jobqueue.cron.zones import names as zone_names
 from jobqueue.errors import DuplicateCronJob, InvalidCronJob
+from jobqueue.problems import Problem
 
 SEEN: Final = "seen"
 """The field that says which version of a row the form was made from."""

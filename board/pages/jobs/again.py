@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from board.access import actor_of
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.pages.handlers.enqueue_form import EnqueueForm, Wanted, filled_form
 from board.pages.handlers.enqueueing import answer_form
 from board.pages.handlers.option_fields import OPTIONS, options_as_before
@@ -17,6 +17,7 @@ from board.paths import segment
 from board.site import Routes, Site
 from jobqueue.inspector import JobView
 from jobqueue.job import Enqueued, Job
+from jobqueue.problems import Problem
 
 
 def routes(site: Site) -> Routes:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from board.access import actor_of
-from board.errors import Problem, Refused
+from board.errors import Refused
 from board.notices import noted
 from board.pages.forms import confirmation, is_confirmed, read_form, text_of
 from board.pages.jobs.progress import percent_of
@@ -21,6 +21,7 @@ from jobqueue.errors import InvalidOption
 from jobqueue.inspector import STATES, JobView, Moment
 from jobqueue.inspector.acting import Operator
 from jobqueue.job import State
+from jobqueue.problems import Problem
 
 _ENDED: Final[frozenset[State]] = frozenset({"completed", "failed"})
 

@@ -1,0 +1,1 @@
+"""Users: what the handlers about users and their sessions stand on."""

@@ -1,0 +1,1 @@
+"""The handlers about users, their sessions and their profiles."""
