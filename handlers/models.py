@@ -1,7 +1,7 @@
 """Models: users, profiles, sessions, archives and files, as small as the handlers that come with jobqueue need them.
 
-A service has tables of its own for these. The handlers show what to do with them; replace the models by yours. The names
-of the tables begin with `service_`, so that they are in nobody's way.
+A service has tables of its own for these. The handlers show what to do with them; replace the models by yours. The
+names of the tables begin with `service_`, so that they are in nobody's way.
 """
 
 from __future__ import annotations

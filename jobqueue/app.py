@@ -26,6 +26,7 @@ from jobqueue.results import Results
 from jobqueue.settings import Settings
 from jobqueue.stream import EventStreams
 from jobqueue.subscriptions import BUFFERED, Subscription, Subscriptions
+from jobqueue.tracing import Tracing
 
 if TYPE_CHECKING:
     from jobqueue.outbox import Outbox
@@ -51,7 +52,9 @@ class App:
         self._results = Results(self.queue, self.streams)
         self._subscriptions = Subscriptions(self.queue, self.registry, self.streams)
         self._outbox: Outbox | None = None
-        self._enqueuer = Enqueuer(self.settings, self.registry, self.queue, self._results, self._opened_outbox)
+        self._enqueuer = Enqueuer(
+            self.settings, self.registry, self.queue, self._results, self._opened_outbox, self.events
+        )
         self._bulk = BulkEnqueuer(self._enqueuer)
         self.control = Control(self.registry, self.queue, self.queue_names)
         self.flows = Flows(self._enqueuer)
@@ -195,6 +198,18 @@ class App:
     @property
     def enqueuer(self) -> Enqueuer:
         return self._enqueuer
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Who draws spans around what this app enqueues and what its worker runs; what it raises is logged, and costs a
+        span but no job. See `jobqueue.otel.instrument`.
+        """
+        guarded = self.events.tracing
+        return None if guarded is None else guarded.tracing
+
+    @tracing.setter
+    def tracing(self, tracing: Tracing | None) -> None:
+        self.events.trace_with(tracing)
 
 
 @dataclass(slots=True)

@@ -24,8 +24,9 @@ from jobqueue.job import Enqueued, EnqueueOptions, OutcomeSource
 from jobqueue.options import CheckedOptions, check_options
 from jobqueue.queue import Queue
 from jobqueue.redis.retry import Pause, is_refused_for_now
+from jobqueue.tracing import Sending, sent_under
 from jobqueue.transitions import Added, Terms
-from jobqueue.wire import NewJob
+from jobqueue.wire import NewJob, traced
 
 BATCH: Final = 1_000
 _IN_FLIGHT: Final = 2
@@ -117,7 +118,7 @@ class BulkEnqueuer:
         in_flight = _IN_FLIGHT if asked.session is None else 1  # a session is for one task at a time
         try:
             for batch in batches:
-                sent.append(_Sent(batch, asyncio.create_task(self._store_all(batch, asked))))
+                sent.append(_Sent(batch, asyncio.create_task(self._send(batch, asked))))
                 await asyncio.sleep(0)  # it leaves before the next one is encoded
                 if len(sent) == in_flight:
                     await _take(sent, stored, on_progress)
@@ -134,6 +135,21 @@ class BulkEnqueuer:
             error.add_note(f"{len(stored)} jobs were stored before or beside this one")
             raise
         return stored
+
+    async def _send(self, batch: list[NewJob], asked: CheckedOptions) -> Sequence[Added | Exception]:
+        """What became of each job; told to those who listen, and under one span where somebody draws them."""
+        events = self._enqueuer.events
+        if events.tracing is None:
+            answers = await self._store_all(batch, asked)
+        else:
+            with sent_under(events.tracing, _sending(batch)) as sent:
+                answers = await self._store_all([traced(job, sent.carried) for job in batch], asked)
+                sent.error = next((answer for answer in answers if isinstance(answer, Exception)), None)
+        if events.listeners:
+            for job, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, Added):
+                    self._enqueuer.tell(job, answer)
+        return answers
 
     async def _store_all(self, batch: list[NewJob], asked: CheckedOptions) -> Sequence[Added | Exception]:
         """What became of each job: in Redis, or where there is no room, in the outbox."""
@@ -250,6 +266,11 @@ async def _add_refused(queue: Queue, jobs: Sequence[NewJob], terms: Terms, answe
             again = [error] * len(refused)
         for place, answer in zip(refused, again, strict=True):
             answers[place] = answer
+
+
+def _sending(batch: Sequence[NewJob]) -> Sending:
+    queues = {job.queue for job in batch}
+    return Sending("addBulk", queues.pop() if len(queues) == 1 else None, [job.name for job in batch])
 
 
 def _pair(item: object) -> Item:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Final, Protocol, cast
 
 from jobqueue import encoding, ties, wire
@@ -22,6 +22,7 @@ from jobqueue.errors import (
     RedisReplyError,
     RedisUnavailable,
 )
+from jobqueue.events import Event, Events
 from jobqueue.handler import Handler
 from jobqueue.job import MAX_DELAY_MS, DatabaseSession, Enqueued, EnqueueOptions, Envelope, OutcomeSource
 from jobqueue.options import NOTHING_ASKED, CheckedOptions, check_options
@@ -31,6 +32,7 @@ from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.registry import Registry
 from jobqueue.settings import Settings
 from jobqueue.ties import Ties
+from jobqueue.tracing import Sending, Tracing, sent_under
 from jobqueue.transitions import ANY_TERMS, Added, Creator, Terms
 from jobqueue.wire import NewJob
 
@@ -56,6 +58,7 @@ class Enqueuer:
     queue_named: Callable[[str], Queue]
     outcomes: OutcomeSource
     outbox: Callable[[], Outbox]
+    events: Events = field(default_factory=Events)
 
     async def enqueue(
         self,
@@ -75,15 +78,23 @@ class Enqueuer:
         terms = self.terms(asked)
         if creator is not None:
             terms = await self._as_created_by(creator, job, asked, terms)
-        if asked.session is not None:
-            added = (await self.outbox().write(asked.session, [job]))[0]
+        if self.events.tracing is not None:
+            added = await self._traced(self.events.tracing, job, partial(self._put, asked=asked, terms=terms))
         else:
-            added = await self._add_or_spill(job, terms)
+            added = await self._put(job, asked, terms)
         return self._enqueued(job, added)
 
     async def store(self, job: NewJob) -> Enqueued:
         """Store what `encode` made, however full the queue is. Raises: as `enqueue`."""
-        return self._enqueued(job, await self._add(self.queue_named(job.queue), job, ANY_TERMS))
+        put = partial(self._add, self.queue_named(job.queue), terms=ANY_TERMS)
+        tracing = self.events.tracing
+        return self._enqueued(job, await (put(job) if tracing is None else self._traced(tracing, job, put)))
+
+    def tell(self, job: NewJob, added: Added) -> None:
+        """What listeners hear of a job that is new. Asked only where there are some."""
+        if added.created:
+            detail = "outboxed" if added.outboxed else None
+            self.events.emit(Event("job.enqueued", job.queue, job.name, added.job_id, detail))
 
     def terms(self, asked: CheckedOptions) -> Terms:
         """On what terms a job that somebody asked for is added."""
@@ -102,6 +113,19 @@ class Enqueuer:
             raise LockLost(NOT_ITS_OWN)
         return terms
 
+    def _put(self, job: NewJob, asked: CheckedOptions, terms: Terms) -> Awaitable[Added]:
+        return self._add_or_spill(job, terms) if asked.session is None else self._write(asked.session, job)
+
+    async def _traced(self, tracing: Tracing, job: NewJob, put: Callable[[NewJob], Awaitable[Added]]) -> Added:
+        """Store the job under a span that its tries will be children of."""
+        with sent_under(tracing, Sending("add", job.queue, (job.name,))) as sent:
+            added = await put(wire.traced(job, sent.carried))
+            sent.job_ids = (added.job_id,)
+            return added
+
+    async def _write(self, session: DatabaseSession, job: NewJob) -> Added:
+        return (await self.outbox().write(session, [job]))[0]
+
     async def _add_or_spill(self, job: NewJob, terms: Terms) -> Added:
         gives_up_at_s = asyncio.get_running_loop().time() + self.settings.redis_call_ms / 1000
         while True:
@@ -113,6 +137,8 @@ class Enqueuer:
             await asyncio.sleep(CLOSING_S)
 
     def _enqueued(self, job: NewJob, added: Added) -> Enqueued:
+        if self.events.listeners:
+            self.tell(job, added)
         job_id, created, superseded, outboxed = added
         return Enqueued(job_id, job.name, job.queue, created, superseded, outboxed, self.outcomes)
 

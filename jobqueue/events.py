@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from queue import Full, Queue
+from typing import Final, Literal
+
+from jobqueue.job import Job
+from jobqueue.tracing import Guarded, Tracing
 
 _log = logging.getLogger("jobqueue.events")
 
@@ -13,6 +18,7 @@ EventName = Literal[
     "worker.started",
     "worker.stopping",
     "worker.stopped",
+    "job.enqueued",
     "job.started",
     "job.completed",
     "job.superseded",
@@ -32,7 +38,15 @@ EventName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened in this process."""
+    """One thing that happened in this process.
+
+    `job` is the record that a worker read when it claimed the job, payload included; of an enqueued one there is none.
+    `attempt` is the number of the try. `error` is what the try raised that failed or is retried: None where it failed
+    without (a payload that is not valid, a handler that is not known), and a stand-in, without a stack, where it was
+    raised in another process.
+    Units: `duration_ms` is the whole try, from the claim to the record; `ran_ms` the handler's run, None where it did
+    not run; `waited_ms` from when the job was due until its first claim, None for later tries, which cannot tell.
+    """
 
     name: EventName
     queue: str | None = None
@@ -40,9 +54,17 @@ class Event:
     job_id: str | None = None
     detail: str | None = None
     duration_ms: int | None = None
+    job: Job | None = None
+    attempt: int | None = None
+    error: BaseException | None = None
+    ran_ms: float | None = None
+    waited_ms: int | None = None
 
 
 Listener = Callable[[Event], None]
+
+MOST_ASIDE: Final = 10_000
+"""Events that may wait for a slow listener."""
 
 
 class Events:
@@ -54,6 +76,12 @@ class Events:
     def __init__(self) -> None:
         self.listeners: tuple[Listener, ...] = ()
         """Where there are none, an event need not be made."""
+        self.tracing: Guarded | None = None
+        """Who draws spans, if anybody: asked before something is done, where a listener is told of it afterwards."""
+
+    def trace_with(self, tracing: Tracing | None) -> None:
+        """Have spans drawn from now on, or no longer. The last call counts."""
+        self.tracing = None if tracing is None else Guarded(tracing)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every event from now on; returns the function that ends it."""
@@ -70,3 +98,50 @@ class Events:
                 listener(event)
             except BaseException:  # also a SystemExit or CancelledError, which would end the slot that told it
                 _log.exception("the listener %r failed at %s", listener, event.name)
+
+
+class Aside:
+    """A listener that is called in a thread of its own, so that one which blocks (it writes to a disk, it sends a
+    request) holds up no job: `app.events.subscribe(Aside(listener))`.
+
+    Events that it cannot take in time are dropped, the newest first, and the log says how many. Those that wait when
+    the process ends are lost, unless `close` is called.
+    """
+
+    def __init__(self, listener: Listener, most: int = MOST_ASIDE) -> None:
+        self._listener = listener
+        self._waiting: Queue[Event | None] = Queue(most)
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+
+    def __call__(self, event: Event) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._call_for_each, name=f"aside {self._listener!r}", daemon=True)
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(event)
+        except Full:
+            self._dropped += 1
+            return
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            _log.warning("the listener %r is too slow: %d events were dropped", self._listener, dropped)
+
+    def close(self, wait_s: float = 5.0) -> None:
+        """Let it take what waits, but not for longer than that; further events begin anew. It blocks."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            self._waiting.put(None, timeout=wait_s)
+        except Full:
+            _log.warning("the listener %r does not return: its events are lost", self._listener)
+            return
+        thread.join(wait_s)
+
+    def _call_for_each(self) -> None:
+        while (event := self._waiting.get()) is not None:
+            try:
+                self._listener(event)
+            except BaseException:  # nobody else would hear of it
+                _log.exception("the listener %r failed at %s", self._listener, event.name)

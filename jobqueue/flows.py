@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar, Unpack, cast, get_args, get_type_hints, overload
+from typing import Any, Final, Literal, NamedTuple, TypeVar, Unpack, cast, get_args, get_type_hints, overload
 from uuid import uuid4
 
 from jobqueue.children import ChildOptions, Children, Placed, add_together, read_children
@@ -26,8 +26,9 @@ from jobqueue.keys import QueueKeys
 from jobqueue.options import CheckedOptions, check_options
 from jobqueue.redis.retry import Pause, is_refused_for_now
 from jobqueue.ties import LimitTie, OrderTie, UniqueTie
+from jobqueue.tracing import Sending, sent_under
 from jobqueue.transitions import Added
-from jobqueue.wire import NewJob, OnFailure, ParentRef
+from jobqueue.wire import NewJob, OnFailure, ParentRef, traced
 
 MAX_JOBS: Final = 1_000
 MAX_DEPTH: Final = 50
@@ -117,7 +118,7 @@ class Flows:
         """
         nodes = _nodes(root)
         jobs = self._encode(nodes)
-        added = await self._store([(self._enqueuer.queue_named(job.queue), job) for job in jobs])
+        added = await self._send("addFlow", jobs)
         return self._answer(nodes, jobs, added)
 
     async def add_child(
@@ -137,7 +138,7 @@ class Flows:
             raise InvalidOption("order_key", "is the parent's own, which is free only after the parent has ended")
         link = self._link(parent.queue, parent.id, on_failure, next(_places))
         job = job._replace(job_id=job.job_id or str(uuid4()), parent=link)
-        [added] = await self._store([(self._enqueuer.queue_named(job.queue), job)], token)
+        [added] = await self._send("add", [job], token)
         return Enqueued(
             added.job_id, job.name, job.queue, added.created, added.superseded, _outcomes=self._enqueuer.outcomes
         )
@@ -188,6 +189,25 @@ class Flows:
 
     def _keys(self, queue: str) -> QueueKeys:
         return self._enqueuer.queue_named(queue).keys
+
+    async def _send(
+        self, operation: Literal["add", "addFlow"], jobs: Sequence[NewJob], parent_token: str | None = None
+    ) -> Sequence[Added]:
+        """Store the jobs; told to those who listen, and under one span where somebody draws them."""
+        events = self._enqueuer.events
+        if events.tracing is None:
+            added = await self._store(self._placed(jobs), parent_token)
+        else:
+            with sent_under(events.tracing, Sending(operation, jobs[0].queue, [job.name for job in jobs])) as sent:
+                added = await self._store(self._placed([traced(job, sent.carried) for job in jobs]), parent_token)
+                sent.job_ids = (added[0].job_id,)
+        if events.listeners:
+            for job, one in zip(jobs, added, strict=True):
+                self._enqueuer.tell(job, one)
+        return added
+
+    def _placed(self, jobs: Sequence[NewJob]) -> Sequence[Placed]:
+        return [(self._enqueuer.queue_named(job.queue), job) for job in jobs]
 
     async def _store(self, jobs: Sequence[Placed], parent_token: str | None = None) -> Sequence[Added]:
         """Asked again where the answer was lost, or a server is not the one to ask, or not yet."""

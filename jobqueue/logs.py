@@ -1,7 +1,8 @@
 """Logs: one form for every line of our command lines, from structlog and `logging` alike.
 
 On a terminal a coloured line, elsewhere one JSON object a line. A line that is logged inside a job carries its scope,
-`[worker][{handler}:{jobId}]`.
+`[worker][{handler}:{jobId}]`; in JSON also what a machine looks for: `handler`, `job_id`, and of the worker's own
+lines `job_event`, `queue`, `attempt`, `duration_ms`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from jobqueue.worker.scope import current_scope
 
 CHATTY: Final = ("alembic", "httpcore", "httpx", "uvicorn", "watchfiles")
 """Libraries whose `info` says nothing that a person at our command line asked for."""
+
+_FIELDS: Final = "job_fields"
+"""What the worker puts beside the sentence of a line, as one attribute of its record."""
 
 
 def configure_logging(stream: TextIO, *, level: int = logging.INFO) -> None:
@@ -51,21 +55,48 @@ def _formatter(*, colours: bool) -> logging.Formatter:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if colours else "iso", utc=not colours),
-        _add_scope,
+        add_job_scope if not colours else _add_tag,
     ]
     after: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if colours:
         renderer = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=_write_trace)
-        after += [_put_scope_first, _make_harmless, renderer]
+        after += [_drop_fields, _put_scope_first, _make_harmless, renderer]
     else:
-        after += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_as_json)]
+        after += [
+            _spread_fields,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_as_json),
+        ]
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=after)
 
 
-def _add_scope(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+def add_job_scope(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """A processor for structlog: a line that is logged inside a job tells its `scope`, `handler` and `job_id`.
+
+    For a service that configures structlog itself; what the line has under these names already stays.
+    """
+    scope = current_scope.get()
+    if scope is not None:
+        for name, value in (("scope", scope.tag), ("handler", scope.handler), ("job_id", scope.job_id)):
+            line.setdefault(name, value)
+    return line
+
+
+def _add_tag(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     scope = current_scope.get()
     if scope is not None:
         line["scope"] = scope.tag
+    return line
+
+
+def _spread_fields(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    fields = line.pop(_FIELDS, None)
+    return line if fields is None else {**line, **fields}
+
+
+def _drop_fields(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """On a terminal the sentence says it all."""
+    line.pop(_FIELDS, None)
     return line
 
 

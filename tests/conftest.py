@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from jobqueue.settings import Settings
 from tests.interop.node_shared import SharedNode, shared_node
+from tests.support.forking import forked_jobqueue
 from tests.support.postgres_server import PostgresServer, running_postgres
 from tests.support.redis_server import RedisServer, running_redis
 
@@ -95,6 +96,13 @@ def own_redis() -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def jobqueue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The program `jobqueue`, forked from a process that has imported everything."""
+    with forked_jobqueue(tmp_path_factory.mktemp("forked")) as program:
+        yield program
 
 
 @pytest.fixture

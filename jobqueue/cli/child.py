@@ -29,8 +29,15 @@ class Child:
         self._line = line
 
     @classmethod
-    async def start(cls, words: Sequence[str], *, python: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> Child:
-        """Start `jobqueue` with these words; `python` are options of the interpreter.
+    async def start(
+        cls,
+        words: Sequence[str],
+        *,
+        python: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+        module: str = "jobqueue.cli",
+    ) -> Child:
+        """Start `jobqueue` with these words; `python` are options of the interpreter, `module` is what it runs.
 
         Raises: OSError where the machine has no room for another process.
         """
@@ -38,7 +45,7 @@ class Child:
         ours.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *python, "-m", "jobqueue.cli", *words),
+                *(sys.executable, *python, "-m", module, *words),
                 stdin=theirs.fileno(),
                 pass_fds=pass_fds,
                 process_group=0,
@@ -68,6 +75,13 @@ class Child:
             return bool(await asyncio.get_running_loop().sock_recv(self._line, 1))
         except ConnectionResetError:
             return False
+
+    def begin(self) -> None:
+        """Tell a child that stands by (`cli.spare`) to go ahead."""
+        try:
+            self._line.send(b"\n")
+        except ConnectionError:
+            return  # it has died meanwhile, as `wait` tells
 
     async def stop(self, stopper: Stopper) -> None:
         """In good order, at once where the stopper urges; returns when the process is gone."""

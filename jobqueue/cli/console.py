@@ -21,10 +21,15 @@ WRONG_USE: Final = 2
 INTERRUPTED: Final = 130
 
 
-def report(error: Exception) -> None:
+def report(error: Exception | str) -> None:
     """One line on standard error."""
-    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False, color=colours())
     typer.echo(one_line(str(error)), err=True)
+
+
+def colours() -> bool | None:
+    """False where the person wants none (NO_COLOR); None leaves it to what the output is: a terminal or not."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def exit_code(error: JobqueueError) -> int:
@@ -57,7 +62,7 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """A remark for the person, on standard error, so that the output stays what a program reads."""
-    typer.secho(text, dim=True, err=True)
+    typer.secho(text, dim=True, err=True, color=colours())
 
 
 def say_json(value: Any) -> None:

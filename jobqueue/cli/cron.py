@@ -7,8 +7,10 @@ from typing import Annotated, Final, cast
 import typer
 
 from jobqueue.cli import cron_acts
+from jobqueue.cli.completing import handler_names
 from jobqueue.cli.console import FAILED, run, say, say_json
 from jobqueue.cli.cron_shown import print_report, report_json, wall_clock
+from jobqueue.cli.options import AsJson, HandlerName, RegistryName
 from jobqueue.cli.payload import read_payload
 from jobqueue.clock import now_ms
 from jobqueue.cron import CronFields, next_runs
@@ -58,10 +60,6 @@ jobqueue cron next '*/10 * * * * *' --count 3 --json
 """
 
 Which = Annotated[str, typer.Argument(metavar="WHICH", help="The cron job's id, job id or name.")]
-RegistryName = Annotated[
-    str | None, typer.Option("--registry", metavar="TEXT", help="module:attribute instead of JOBS_REGISTRY.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PATTERN_HELP: Final = "Five fields, or six with the seconds first; @daily and the like."
 PAYLOAD_HELP: Final = "JSON, or - to read it from standard input."
 Timezone = Annotated[str | None, typer.Option(help="The zone whose clocks count; UTC by default.")]
@@ -70,7 +68,7 @@ JobId = Annotated[str | None, typer.Option(help="Its scheduler's id in Redis; th
 Description = Annotated[str | None, typer.Option(help="What it is for.")]
 Priority = Annotated[int | None, typer.Option(help="0 to 2097151; 0 goes first, then 1, …")]
 MaxAttempts = Annotated[int | None, typer.Option(help="Tries in all; 3 by default.")]
-BackoffMs = Annotated[int | None, typer.Option(help="Wait before the second try; doubles with each one.")]
+BackoffMs = Annotated[int | None, typer.Option(help="Milliseconds before the second try; they double with each one.")]
 OverlapWord = Annotated[
     str | None, typer.Option(metavar="skip|queue|allow", help="While an earlier run is not finished: skip by default.")
 ]
@@ -105,7 +103,7 @@ def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What people call it.")],
     pattern: Annotated[str, typer.Option(help=PATTERN_HELP)],
-    handler: Annotated[str, typer.Option(help="The handler's name.")],
+    handler: HandlerName,
     timezone: Timezone = None,
     payload: Payload = None,
     job_id: JobId = None,
@@ -128,7 +126,7 @@ def change(
     which: Which,
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
     pattern: Annotated[str | None, typer.Option(help=PATTERN_HELP)] = None,
-    handler: Annotated[str | None, typer.Option(help="The handler's name.")] = None,
+    handler: Annotated[str | None, typer.Option(help="The handler's name.", autocompletion=handler_names)] = None,
     timezone: Timezone = None,
     payload: Payload = None,
     job_id: JobId = None,

@@ -14,7 +14,7 @@ from board.api.serialize import cron_job_json
 from jobqueue.app import App
 from jobqueue.cli.acting import person
 from jobqueue.cli.console import note, one_line, say, say_json
-from jobqueue.cli.cron_shown import next_run, print_table
+from jobqueue.cli.cron_shown import next_run, print_cron_jobs
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.results import result_of
 from jobqueue.cron import CronFields, CronJob, CronJobs, SyncReport
@@ -73,7 +73,7 @@ async def list_all(registry: str | None, as_json: bool) -> None:
         elif not total:
             say("no cron jobs; add one with `jobqueue cron add`")
         else:
-            print_table([(row, cron.jobs.next_run_ms(row)) for row in rows])
+            print_cron_jobs([(row, cron.jobs.next_run_ms(row)) for row in rows])
         if len(rows) < total:
             note(f"{total - len(rows)} more cannot be read; `jobqueue cron sync` says which, and why")
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from jobqueue.cli.console import note, one_line, say
+from jobqueue.cli.tables import print_table
 from jobqueue.cron import CronJob, SyncReport
 from jobqueue.cron.zones import zone_named
 from jobqueue.errors import InvalidOption
 
 HEADINGS = ("NAME", "PATTERN", "ZONE", "HANDLER", "ENABLED", "NEXT RUN", "LAST RUN")
-WIDE = 10_000
 
 
-def print_table(rows: Sequence[tuple[CronJob, int | None]]) -> None:
+def print_cron_jobs(rows: Sequence[tuple[CronJob, int | None]]) -> None:
     """One line a cron job, each with its next run."""
-    table = Table(box=None, pad_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold")
-    for row, next_ms in rows:
-        texts = (row.name, row.pattern, row.timezone, row.handler, "yes" if row.enabled else "no")
-        table.add_row(*map(one_line, (*texts, next_run(row, next_ms), _last_run(row))))
-    # A pipe has no width: nothing may be folded there.
-    Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDE).print(table)
+    print_table(HEADINGS, (_cells(row, next_ms) for row, next_ms in rows))
+
+
+def _cells(row: CronJob, next_ms: int | None) -> tuple[str, ...]:
+    texts = (row.name, row.pattern, row.timezone, row.handler, "yes" if row.enabled else "no")
+    return (*texts, next_run(row, next_ms), _last_run(row))
 
 
 def report_json(report: SyncReport) -> dict[str, Any]:

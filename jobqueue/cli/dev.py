@@ -20,10 +20,11 @@ from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import MIGRATIONS, open_app
 from jobqueue.cli.folder import DevFolder
 from jobqueue.cli.http import HttpServer, listen, url_of
+from jobqueue.cli.options import RegistryName
 from jobqueue.cli.reload import Reloader, sources_of
 from jobqueue.cli.running import run_worker
 from jobqueue.cli.signing_key import new_signing_key
-from jobqueue.cli.stopping import Stopper
+from jobqueue.cli.stopping import Stopper, tell_parent
 from jobqueue.database import open_database
 from jobqueue.logs import configure_logging, set_level
 from jobqueue.redis.embedded import EmbeddedRedis
@@ -50,7 +51,7 @@ def add_to(app: typer.Typer) -> None:
 def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    registry: RegistryName = None,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")] = False,
     fd: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
     is_restart: Annotated[bool, typer.Option("--is-restart", hidden=True)] = False,
@@ -86,7 +87,7 @@ async def _dev(settings: Settings, home: DevFolder, listening: socket.socket, *,
                 reloader = Reloader(lambda again: _child(listener, again), sources_of(settings), stopper, [listener])
                 await reloader.run()
             else:
-                await _run(settings, listening, stopper, is_restart=False)
+                await _run(settings, listening, stopper, is_restart=False, has_parent=False)
     say("stopped; the data stay in .jobqueue/")
 
 
@@ -123,25 +124,30 @@ def _child(listener: int, is_restart: bool) -> list[str]:
 async def _run_as_child(listening: socket.socket, *, is_restart: bool) -> None:
     stopper = Stopper()
     with stopper.on_signals(has_parent=True), listening:
-        await _run(Settings.load(), listening, stopper, is_restart=is_restart)
+        await _run(Settings.load(), listening, stopper, is_restart=is_restart, has_parent=True)
 
 
-async def _run(settings: Settings, listening: socket.socket, stopper: Stopper, *, is_restart: bool) -> None:
+async def _run(
+    settings: Settings, listening: socket.socket, stopper: Stopper, *, is_restart: bool, has_parent: bool
+) -> None:
     """Worker, API and board on this event loop."""
     set_level(settings.log_level)
     async with open_app(settings) as app, open_database(settings.database_url) as database:
         set_default_app(app)
         server = HttpServer(create_app(app, database=database), listening)
-        if is_restart:
-            await run_worker(Worker(app), stopper, server)
-        else:
+        if not is_restart:
             _greet(settings, url_of(listening))
-            await run_worker(Worker(app), stopper, server, when_started=lambda: _enqueue_heartbeat(app))
+        worker = Worker(app)
+        await run_worker(
+            worker, stopper, server, when_started=lambda: _say_started(app, has_parent=has_parent, again=is_restart)
+        )
 
 
-async def _enqueue_heartbeat(app: App) -> None:
-    """A person sees at once that the whole path works."""
-    if "heartbeat" in app.registry.names:
+async def _say_started(app: App, *, has_parent: bool, again: bool) -> None:
+    """To the parent; and a first heartbeat shows a person at once that the whole path works."""
+    if has_parent:
+        tell_parent()
+    if not again and "heartbeat" in app.registry.names:
         stored = await app.enqueue_job("heartbeat")
         _log.info("enqueued a heartbeat as job %s", stored.job_id)
 

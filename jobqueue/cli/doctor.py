@@ -10,8 +10,10 @@ import typer
 
 from jobqueue.app import App
 from jobqueue.cli import leaks
+from jobqueue.cli.completing import queue_names
 from jobqueue.cli.console import FAILED, one_line, run, say_json
 from jobqueue.cli.environment import MIGRATIONS, load_settings, registry_of
+from jobqueue.cli.options import RegistryName
 from jobqueue.doctor import Check, Status, examine, queues_of
 from jobqueue.errors import SettingsError
 from jobqueue.registry import Registry
@@ -35,10 +37,13 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    registry: RegistryName = None,
     queue: Annotated[
         list[str] | None,
-        typer.Option(help="Look at this queue; several may be named. Those of the registry by default."),
+        typer.Option(
+            help="Look at this queue; several may be named. Those of the registry by default.",
+            autocompletion=queue_names,
+        ),
     ] = None,
     all_queues: Annotated[bool, typer.Option("--all-queues", help="Look at every queue of the prefix.")] = False,
     fix: Annotated[bool, typer.Option("--fix", help="Remove what has lost its owner; asks first.")] = False,

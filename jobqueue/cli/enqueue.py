@@ -8,8 +8,11 @@ from typing import Annotated, Any, cast
 import typer
 
 from jobqueue.app import App
+from jobqueue.cli.completing import handler_names, queue_names
 from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
+from jobqueue.cli.objects import read_object
+from jobqueue.cli.options import AsJson, RegistryName
 from jobqueue.cli.payload import read_payload
 from jobqueue.cli.results import result_of
 from jobqueue.errors import InvalidOption, InvalidPayload
@@ -39,14 +42,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def enqueue(
-    name: Annotated[str, typer.Argument(help="The handler's name.")],
+    name: Annotated[str, typer.Argument(help="The handler's name.", autocompletion=handler_names)],
     payload: Annotated[str, typer.Argument(help="JSON, or - to read it from standard input.")] = "null",
     delay_ms: Annotated[int | None, typer.Option(help="Run it that many milliseconds from now.")] = None,
     run_at: Annotated[str | None, typer.Option(help="Run it then: 2030-01-31T09:00:00+01:00.")] = None,
     priority: Annotated[int | None, typer.Option(help="0 to 2097151; 0 goes first, then 1, …")] = None,
     attempts: Annotated[int | None, typer.Option(help="Tries in all.")] = None,
-    backoff_ms: Annotated[int | None, typer.Option(help="Wait before the second try; doubles with each one.")] = None,
-    timeout_ms: Annotated[int | None, typer.Option(help="Time limit of each try.")] = None,
+    backoff_ms: Annotated[
+        int | None, typer.Option(help="Milliseconds before the second try; they double with each one.")
+    ] = None,
+    timeout_ms: Annotated[int | None, typer.Option(help="Milliseconds that each try may take.")] = None,
     job_id: Annotated[str | None, typer.Option(help="Your own id: a second job with it is not stored.")] = None,
     order_key: Annotated[str | None, typer.Option(help="Jobs of one key run one after another.")] = None,
     related: Annotated[
@@ -54,12 +59,14 @@ def enqueue(
     ] = None,
     created_by: Annotated[str | None, typer.Option(help="Who asks for it.")] = None,
     expires_in_ms: Annotated[int | None, typer.Option(help="After that many milliseconds it no longer starts.")] = None,
-    queue: Annotated[str | None, typer.Option(help="Queue; else the handler's, else JOBS_QUEUE.")] = None,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="Queue; else the handler's, else JOBS_QUEUE.", autocompletion=queue_names)
+    ] = None,
+    registry: RegistryName = None,
     wait: Annotated[
         float | None, typer.Option(min=0, metavar="SECONDS", help="Wait for the job and print its result.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     asked: dict[str, Any] = {
         "delay_ms": delay_ms,
@@ -70,7 +77,7 @@ def enqueue(
         "timeout_ms": timeout_ms,
         "job_id": job_id,
         "order_key": order_key,
-        "related": None if related is None else _object(related),
+        "related": None if related is None else read_object(related),
         "created_by": created_by,
         "expires_in_ms": expires_in_ms,
         "queue": queue,
@@ -126,14 +133,6 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text)
     except ValueError:
         raise InvalidOption("run_at", f"must be like 2030-01-31T09:00:00+01:00, not {text!r}") from None
-
-
-def _object(text: str) -> tuple[str, str]:
-    """The first colon ends the type; the id may hold others."""
-    kind, colon, identity = text.partition(":")
-    if not (kind and colon and identity):
-        raise InvalidOption("related", f"must be TYPE:ID, like order:7, not {text!r:.100}")
-    return kind, identity
 
 
 def _backoff(delay_ms: int) -> Backoff:

@@ -1,28 +1,51 @@
-"""`jobqueue jobs`: look at jobs, and cancel them."""
+"""`jobqueue jobs`: look at jobs, and retry, cancel and remove them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from board.api.serialize import job_json
-from jobqueue.app import App
-from jobqueue.cli.acting import person
-from jobqueue.cli.console import note, one_line, run, say, say_json
-from jobqueue.cli.environment import load_settings, open_app
-from jobqueue.control import NO_REASON, Cancelling
-from jobqueue.inspector import Inspector, JobView, Turn
-from jobqueue.job import Envelope, Job
+from jobqueue.cli import jobs_acts
+from jobqueue.cli.console import run
+from jobqueue.cli.jobs_acts import Meant
+from jobqueue.cli.options import (
+    AsJson,
+    CreatedBy,
+    From,
+    JobQueue,
+    OfName,
+    OrderKey,
+    RegistryName,
+    Related,
+    StateWord,
+    Text,
+    To,
+    Yes,
+)
+from jobqueue.cli.wanted import read_filter, read_state
+from jobqueue.control import NO_REASON
+from jobqueue.inspector import MAX_LIMIT, JobFilter
 
+LIST_EXAMPLES = """Examples:
+
+jobqueue jobs list --state failed --name syncData
+
+jobqueue jobs list --related order:7 --limit 10 --json | jq -r '.data[].jobId'
+
+jobqueue jobs list --state completed --from 2030-01-31T09:00:00Z --q r1
+"""
 SHOW_EXAMPLES = """Examples:
 
 jobqueue jobs show 42
 
 jobqueue jobs show r1-nightly --queue reports --json | jq .state
+"""
+RETRY_EXAMPLES = """Examples:
+
+jobqueue jobs retry 42 43
+
+jobqueue jobs retry --state failed --name syncData --yes
 """
 CANCEL_EXAMPLES = """Examples:
 
@@ -30,125 +53,134 @@ jobqueue jobs cancel 42
 
 jobqueue jobs cancel r1-nightly --queue reports --reason 'the report is not needed'
 """
-SENTENCES: dict[Cancelling, str] = {
-    "cancelled": "it never runs",
-    "cancelling": "its worker was told to stop it",
-}
+REMOVE_EXAMPLES = """Examples:
+
+jobqueue jobs remove 42
+
+jobqueue jobs remove --state failed --created-by alice --yes
+"""
+
+PAGE_SIZE = 50
+JobIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The jobs' ids.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    jobs = typer.Typer(help="Look at jobs, and cancel them.", no_args_is_help=True)
+    jobs = typer.Typer(help="Look at jobs, and retry, cancel and remove them.", no_args_is_help=True)
     jobs.callback()(_group)
+    jobs.command("list", epilog=LIST_EXAMPLES)(list_some)
     jobs.command("show", epilog=SHOW_EXAMPLES)(show)
+    jobs.command("retry", epilog=RETRY_EXAMPLES)(retry)
     jobs.command("cancel", epilog=CANCEL_EXAMPLES)(cancel)
+    jobs.command("remove", epilog=REMOVE_EXAMPLES)(remove)
     app.add_typer(jobs, name="jobs")
 
 
 def _group() -> None:
-    """Look at jobs, and cancel them."""
+    """Look at jobs, and retry, cancel and remove them. What is done is in the audit log."""
+
+
+def list_some(
+    state: StateWord = None,
+    name: OfName = None,
+    related: Related = None,
+    created_by: CreatedBy = None,
+    order_key: OrderKey = None,
+    from_time: From = None,
+    to_time: To = None,
+    text: Text = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LIMIT, help="How many at most.")] = PAGE_SIZE,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    scan_from: Annotated[int, typer.Option(min=0, help="Go on where the look before this one stopped.")] = 0,
+    queue: JobQueue = None,
+    registry: RegistryName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print jobs, newest first: finished ones by the time of their end, others by that of their enqueueing.
+
+    A filter looks at a bounded number of jobs; where that is not all of them, standard error says how to go on.
+    """
+    wanted = read_filter(
+        name=name,
+        related=related,
+        created_by=created_by,
+        order_key=order_key,
+        from_time=from_time,
+        to_time=to_time,
+        text=text,
+    )
+    page = jobs_acts.Page(None if state is None else read_state(state), wanted, offset, limit, scan_from)
+    run(jobs_acts.list_some(registry, queue, page, as_json))
 
 
 def show(
     job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id.")],
-    queue: Annotated[str | None, typer.Option(help="The job's queue; JOBS_QUEUE by default.")] = None,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    queue: JobQueue = None,
+    registry: RegistryName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print one job: state, payload, result or error, times and log. Secrets are masked."""
-    app = open_app(load_settings(jobs_registry=registry))
-    view = run(_read(app, queue or app.settings.jobs_queue, job_id))
-    if as_json:
-        say_json(job_json(view))
-    else:
-        for line in _as_lines(view):
-            say(line)
+    run(jobs_acts.show(registry, queue, job_id, as_json))
+
+
+def retry(
+    job_ids: JobIds = None,
+    state: StateWord = None,
+    name: OfName = None,
+    related: Related = None,
+    created_by: CreatedBy = None,
+    text: Text = None,
+    queue: JobQueue = None,
+    yes: Yes = False,
+    registry: RegistryName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put failed and cancelled jobs back to waiting, their attempts counted from the start.
+
+    Those of the given ids, or with --state failed all that match; that asks first. Ends with 1 where a job was refused.
+    """
+    wanted = read_filter(name=name, related=related, created_by=created_by, text=text)
+    run(jobs_acts.act(registry, queue, "retry", _meant(job_ids, state, wanted), is_sure=yes, as_json=as_json))
 
 
 def cancel(
     job_id: Annotated[str, typer.Argument(metavar="ID", help="The job's id.")],
     reason: Annotated[str, typer.Option(help="Why, in one line; the job's error says it.")] = NO_REASON,
-    queue: Annotated[str | None, typer.Option(help="The job's queue; JOBS_QUEUE by default.")] = None,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    queue: JobQueue = None,
+    registry: RegistryName = None,
+    as_json: AsJson = False,
 ) -> None:
     """Keep a job from running, or stop it while it runs. It ends failed, and is not retried by itself.
 
     Prints `cancelled` where it had not started, `cancelling` where its worker ends it in a moment.
     """
-    app = open_app(load_settings(jobs_registry=registry))
-    state = run(_cancel(app, queue or app.settings.jobs_queue, job_id, reason))
-    if as_json:
-        say_json({"jobId": job_id, "state": state})
-    else:
-        note(f"job {one_line(job_id)}: {SENTENCES[state]}")
-        say(state)
+    run(jobs_acts.cancel(registry, queue, job_id, reason, as_json))
 
 
-async def _cancel(app: App, queue: str, job_id: str, reason: str) -> Cancelling:
-    async with app:
-        return await Inspector(app).acting_as(person()).cancel(queue, job_id, reason)
+def remove(
+    job_ids: JobIds = None,
+    state: StateWord = None,
+    name: OfName = None,
+    related: Related = None,
+    created_by: CreatedBy = None,
+    text: Text = None,
+    queue: JobQueue = None,
+    yes: Yes = False,
+    registry: RegistryName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Delete jobs with their children, logs and results; asks first. A job that runs is refused.
+
+    Those of the given ids, or with --state all that match. Ends with 1 where a job was refused.
+    """
+    wanted = read_filter(name=name, related=related, created_by=created_by, text=text)
+    run(jobs_acts.act(registry, queue, "remove", _meant(job_ids, state, wanted), is_sure=yes, as_json=as_json))
 
 
-async def _read(app: App, queue: str, job_id: str) -> JobView:
-    async with app:
-        return await Inspector(app).job(queue, job_id)
-
-
-def _as_lines(view: JobView) -> Iterator[str]:
-    rows = [("job", view.id), ("queue", view.queue), ("state", view.state)]
-    if view.turn is not None:
-        rows.append(("waits for", _turn(view.turn)))
-    rows += _rows(view.job, view.run_at_ms) if view.job is not None else [("problem", view.problem or "")]
-    for label, text in rows:
-        yield f"{label:<10} {one_line(text)}"
-    if view.job is not None and view.job.stacktrace:
-        yield "stack"
-        yield from (f"  {one_line(line)}" for line in view.job.stacktrace[-1].splitlines())
-    if view.logs:
-        hidden = view.log_count - len(view.logs)
-        yield f"log        (the last {len(view.logs)} of {view.log_count} lines)" if hidden else "log"
-        yield from (f"  {one_line(line)}" for line in view.logs)
-
-
-def _rows(job: Job, run_at_ms: int | None) -> list[tuple[str, str]]:
-    rows = [("handler", job.name), ("payload", _compact(job.envelope.payload))]
-    rows += [("attempts", f"{job.attempts_made} of {job.attempts}"), *_links(job.envelope)]
-    for label, value in (("progress", job.progress), ("result", job.result)):
-        if value not in (None, 0):
-            rows.append((label, _compact(value)))
-    if job.failed_reason is not None:
-        rows.append(("error", job.failed_reason))
-    times = (
-        ("enqueued", job.enqueued_at_ms),
-        ("expires", job.envelope.expires_at_ms),
-        ("runs", run_at_ms),
-        ("started", job.processed_at_ms),
-        ("finished", job.finished_at_ms),
-    )
-    return rows + [(label, _moment(at_ms)) for label, at_ms in times if at_ms is not None]
-
-
-def _links(envelope: Envelope) -> list[tuple[str, str]]:
-    """What ties the job to others."""
-    related = None if envelope.related is None else f"{envelope.related.type} {envelope.related.id}"
-    found = (("related", related), ("order key", envelope.order_key), ("created by", envelope.created_by))
-    return [(label, text) for label, text in found if text is not None]
-
-
-def _turn(turn: Turn) -> str:
-    more = turn.holder_count - len(turn.holders)
-    holders = ", ".join(turn.holders) + (f" and {more} more" if more else "")
-    return f"its turn: {turn.kind} {turn.name}" + (f", held by {holders}" if holders else "")
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _moment(at_ms: int) -> str:
-    """A number that is no time, as a foreign job may have it, is shown as it is."""
-    try:
-        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        return str(at_ms)[:40]
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
+def _meant(job_ids: list[str] | None, state: str | None, wanted: JobFilter) -> Meant:
+    """Raises: BadParameter where it is not clear which jobs are meant."""
+    ids = tuple(dict.fromkeys(job_ids or ()))
+    if ids and (state is not None or wanted != JobFilter()):
+        raise typer.BadParameter("give ids, or --state with filters, not both", param_hint="ID")
+    if not ids and state is None:
+        raise typer.BadParameter("name the jobs by their ids, or by --state", param_hint="ID")
+    return Meant(ids, None if state is None else read_state(state), wanted)

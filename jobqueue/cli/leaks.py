@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import typer
 from pydantic import JsonValue
 
 from jobqueue.app import App
 from jobqueue.cli.acting import person
-from jobqueue.cli.console import FAILED, note, one_line, say, say_json
+from jobqueue.cli.asking import make_sure
+from jobqueue.cli.console import one_line, say, say_json
+from jobqueue.cli.progress import steps
 from jobqueue.doctor import Found, Leak, described, mend, queues_of, search
 from jobqueue.inspector.auditing import AuditedAct, AuditLog
 from jobqueue.queue import Queue
@@ -34,22 +35,40 @@ class _Look:
 
 
 async def fix(app: App, queues: Sequence[str], *, all_queues: bool, is_sure: bool, as_json: bool) -> None:
-    """Raises: typer.Exit with 1 where the person does not want it, RedisError."""
+    """Raises: typer.Exit with 1 where the person does not want it; InvalidOption where nobody can be asked."""
     async with app:
         names = await queues_of(app) if all_queues else queues or app.queue_names()
-        looks = [await _look(app.queue(name)) for name in names]
+        looks = await _look_at_all(app, names)
         if not as_json:
             _show(looks)
         mendable = [look for look in looks if look.count]
-        if mendable and not is_sure and not typer.confirm(f"Remove {_things(sum(look.count for look in mendable))}?"):
-            note("nothing was changed")
-            raise typer.Exit(FAILED)
-        mended = {look.queue.name: await _mend(app, look) for look in mendable}
+        if mendable:
+            await make_sure(f"Remove {_things(sum(look.count for look in mendable))}?", is_sure=is_sure)
+        mended = await _mend_all(app, mendable)
         if as_json:
             say_json({"queues": [_as_json(look, mended.get(look.queue.name, 0)) for look in looks]})
         elif mended:
             spared = sum(look.count for look in mendable) - sum(mended.values())
             say(f"removed {sum(mended.values())}" + (f"; {spared} had found an owner, and stay" if spared else ""))
+
+
+async def _look_at_all(app: App, names: Sequence[str]) -> list[_Look]:
+    looks: list[_Look] = []
+    with steps(len(names)) as begin:
+        for name in names:
+            begin(f"looking at {name}")
+            looks.append(await _look(app.queue(name)))
+    return looks
+
+
+async def _mend_all(app: App, mendable: Sequence[_Look]) -> dict[str, int]:
+    """How many things were mended in each queue."""
+    mended: dict[str, int] = {}
+    with steps(len(mendable)) as begin:
+        for look in mendable:
+            begin(f"removing from {look.queue.name}")
+            mended[look.queue.name] = await _mend(app, look)
+    return mended
 
 
 async def _look(queue: Queue) -> _Look:

@@ -14,6 +14,7 @@ from jobqueue.cli.console import note
 from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.http import HttpServer, listen, url_of
+from jobqueue.cli.options import RegistryName
 from jobqueue.cli.stopping import Stopper
 from jobqueue.database import open_database
 from jobqueue.logs import configure_logging, set_level
@@ -34,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
+    registry: RegistryName = None,
 ) -> None:
     """Serve the API and the board; jobs are run by `jobqueue worker`.
 

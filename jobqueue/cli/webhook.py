@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
 
 from handlers.webhooks import subscriptions
 from handlers.webhooks.errors import InvalidSubscription
@@ -17,7 +14,9 @@ from handlers.webhooks.signing import generate_secret
 from handlers.webhooks.subscriptions import Subscription
 from jobqueue.cli.console import note, one_line, run, say, say_json
 from jobqueue.cli.environment import load_settings
+from jobqueue.cli.options import AsJson
 from jobqueue.cli.payload import read_stdin
+from jobqueue.cli.tables import print_table
 from jobqueue.database import open_database
 from jobqueue.settings import Settings
 
@@ -37,9 +36,6 @@ ENABLE_EXAMPLES = """Example:
 
 jobqueue webhook enable 019a8b5e-…
 """
-
-WIDE = 10_000
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -98,7 +94,7 @@ def list_all(as_json: AsJson = False) -> None:
     elif not rows:
         say("no subscriptions; add one with `jobqueue webhook add`")
     else:
-        _print_table(rows)
+        _print_all(rows)
 
 
 def enable(
@@ -130,16 +126,13 @@ async def _enable(settings: Settings, subscription_id: str) -> Subscription:
         return await subscriptions.enable(database, subscription_id)
 
 
-def _print_table(rows: Sequence[Subscription]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("ID", "OWNER", "MODEL", "URL", "STATUS"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "ID")
-    for row in rows:
-        status = "active" if row.is_active else f"disabled after {row.consecutive_failures} failures"
-        table.add_row(row.id, *map(one_line, (row.owner, row.model, row.url)), status)
-    is_terminal = sys.stdout.isatty()
-    # A pipe has no width: nothing may be folded there.
-    Console(markup=False, highlight=False, width=None if is_terminal else WIDE).print(table)
+def _print_all(rows: Sequence[Subscription]) -> None:
+    print_table(("ID", "OWNER", "MODEL", "URL", "STATUS"), map(_cells, rows), whole=("ID",))
+
+
+def _cells(row: Subscription) -> tuple[str, ...]:
+    status = "active" if row.is_active else f"disabled after {row.consecutive_failures} failures"
+    return row.id, row.owner, row.model, row.url, status
 
 
 def _as_json(row: Subscription) -> dict[str, Any]:

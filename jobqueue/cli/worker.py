@@ -82,7 +82,7 @@ def worker(
         int, typer.Option("--processes", metavar="N", min=0, help="Run that many; 0 is one for each CPU.")
     ] = 1,
     health_port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Serve /healthz and /readyz on 127.0.0.1.")
+        int | None, typer.Option(min=1, max=65535, help="Serve /healthz, /readyz and /metrics on 127.0.0.1.")
     ] = None,
     registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
     reloads: Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")] = False,
@@ -123,7 +123,7 @@ async def _work(settings: Settings, asked: Asked, health_port: int | None) -> No
             set_default_app(app)
             running = Worker(app, queues=asked.queues or None, name=asked.worker_name)
             if health_port is not None:
-                await opened.enter_async_context(health.health_served(app, health_port))
+                await opened.enter_async_context(health.health_served(app, health_port, metrics=True))
             await run_worker(running, stopper, when_started=_tell_parent if asked.has_parent else None)
 
 

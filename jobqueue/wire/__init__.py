@@ -4,6 +4,7 @@ from jobqueue.wire.data import decode_data, encode_data, payload_json
 from jobqueue.wire.jobs import (
     NOTHING,
     PLACE,
+    TELEMETRY,
     Fetched,
     NewJob,
     OnFailure,
@@ -14,12 +15,15 @@ from jobqueue.wire.jobs import (
     mended,
     pack_new_job,
     pairs,
+    traced,
+    traced_fields,
 )
 from jobqueue.wire.options import decode_backoff, decode_keep, encode_options
 
 __all__ = [
     "NOTHING",
     "PLACE",
+    "TELEMETRY",
     "Fetched",
     "NewJob",
     "OnFailure",
@@ -36,4 +40,6 @@ __all__ = [
     "pack_new_job",
     "pairs",
     "payload_json",
+    "traced",
+    "traced_fields",
 ]

@@ -27,6 +27,9 @@ OnFailure = Literal["fail_parent", "continue_parent", "ignore", "remove"]
 PLACE = "place"
 """The option of a child that says where it stands among its brothers; BullMQ keeps it and passes it over."""
 
+TELEMETRY = "tm"
+"""The option with the context of a trace: what a propagator wrote, as a JSON object in a string."""
+
 _ON_FAILURE: Mapping[OnFailure, str] = {
     "fail_parent": "fpof",
     "continue_parent": "cpof",
@@ -56,7 +59,8 @@ class ParentRef(NamedTuple):
 class NewJob(NamedTuple):
     """A job on its way to Redis: everything is validated and encoded.
 
-    `has_children` is True for one that waits for jobs which are stored with it.
+    `has_children` is True for one that waits for jobs which are stored with it. `is_traced`: its options are its own,
+    since they carry the context of a trace.
     """
 
     queue: str
@@ -70,6 +74,27 @@ class NewJob(NamedTuple):
     ties: Ties = NO_TIES
     parent: ParentRef | None = None
     has_children: bool = False
+    is_traced: bool = False
+
+
+def traced(job: NewJob, carried: str | None) -> NewJob:
+    """The job with the context of a trace, so that whoever runs it goes on with that trace; as it is without one.
+
+    Source: Node `Queue.add`, which stores `opts.telemetry.metadata` as `tm`.
+    """
+    if carried is None:
+        return job
+    context = pack_entries({TELEMETRY: carried})
+    options = Entries(job.options.size + context.size, job.options.packed + context.packed)
+    return job._replace(options=options, is_traced=True)
+
+
+def traced_fields(fields: Mapping[str, str], carried: str | None) -> Mapping[str, str]:
+    """A job's hash as it is handed on in the midst of a trace; as it is without one."""
+    if carried is None:
+        return fields
+    options = encoding.as_object(encoding.decode_json(fields.get("opts", "{}")))
+    return {**fields, "opts": encoding.encode_json({**options, TELEMETRY: carried})}
 
 
 def pack_new_job(base: str, job: NewJob) -> tuple[bytes, str, bytes]:
@@ -77,7 +102,7 @@ def pack_new_job(base: str, job: NewJob) -> tuple[bytes, str, bytes]:
     head = (base, job.job_id or "", job.name, job.timestamp_ms)
     arguments = pack((*head, *(_NO_PARENT if job.parent is None else _parent_arguments(job.parent)), None, None))
     if not (job.delay_ms or job.priority or job.job_id or job.parent):
-        return arguments, job.data, packed_map(job.options)
+        return arguments, job.data, join_entries(job.options) if job.is_traced else packed_map(job.options)
     asked = {"delay": job.delay_ms, "priority": job.priority, "jobId": job.job_id}
     if job.parent is not None:
         asked |= _parent_options(job.parent)

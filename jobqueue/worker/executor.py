@@ -29,7 +29,7 @@ from jobqueue.settings import Settings
 from jobqueue.steering import DONE, REQUEUE
 from jobqueue.ties import LockTie
 from jobqueue.transitions import Creator, Entry
-from jobqueue.wire import Fetched
+from jobqueue.wire import Fetched, traced_fields
 from jobqueue.worker import admission, schedulers
 from jobqueue.worker.active import ActiveJobs
 from jobqueue.worker.admission import Admitted
@@ -55,7 +55,7 @@ from jobqueue.worker.process.pool import Processes
 from jobqueue.worker.process.run import ProcessRun
 from jobqueue.worker.recorder import Recorder
 from jobqueue.worker.renewer import LockLease, Renewer
-from jobqueue.worker.reporter import Reporter
+from jobqueue.worker.reporter import Account, Reporter
 from jobqueue.worker.run import LeftBehind, Run, Stragglers
 from jobqueue.worker.settling import settle
 from jobqueue.worker.statistics import Figures
@@ -106,13 +106,13 @@ class Executor:
         Raises: LeftBehind where the handler outlived its try, which goes on in another task.
         """
         job, unreadable = admission.read(self._queue.name, fetched)
-        execution = self._begin(job, slot)
+        execution, account = self._begin(job, slot), self._shared.reporter.follow(slot.claimant.worker_name)
         try:
-            outcome = unreadable or await self._try(execution, fetched)
-            return await self._end(execution, outcome)
+            outcome = unreadable or await self._try(execution, fetched, account)
+            return await self._end(execution, outcome, account)
         finally:
             if not execution.is_left_behind:
-                self._let_go(execution)
+                self._let_go(execution, account)
 
     def _begin(self, job: Job, slot: Slot) -> Execution:
         shared = self._shared
@@ -126,11 +126,13 @@ class Executor:
             execution.stop(self._stop_reason)
         return execution
 
-    def _let_go(self, execution: Execution) -> None:
+    def _let_go(self, execution: Execution, account: Account | None) -> None:
         self.active.discard(execution)
         execution.let_go()
+        if account is not None:
+            account.close()
 
-    async def _try(self, execution: Execution, fetched: Fetched) -> Outcome:
+    async def _try(self, execution: Execution, fetched: Fetched, account: Account | None) -> Outcome:
         """A job that stumbles outside its handler (a validator, a key function) fails; it is not claimed for ever."""
         job = execution.job
         try:
@@ -151,10 +153,10 @@ class Executor:
                     return not_now
             cron = await context_of(job, self._shared.cron) if is_cron_run(job) else None
             if execution.reason is None:
-                ending = await self._run(execution, admitted, fetched, cron)
+                ending = await self._run(execution, admitted, fetched, cron, account)
             else:
                 ending = Raised(JobCancelled(execution.reason.message))
-            return self._decide(execution, admitted, ending)
+            return self._decide(execution, admitted, ending, account)
         except (RedisError, LeftBehind):
             raise
         except BaseException as error:
@@ -186,7 +188,12 @@ class Executor:
         return not_now
 
     def _run(
-        self, execution: Execution, admitted: Admitted, fetched: Fetched, cron: CronContext | None
+        self,
+        execution: Execution,
+        admitted: Admitted,
+        fetched: Fetched,
+        cron: CronContext | None,
+        account: Account | None,
     ) -> Awaitable[Ending]:
         job, handler, shared, slot = admitted.job, admitted.handler, self._shared, execution.slot
         creator = Creator(self._queue.name, self._queue.keys.job_lock(job.id), slot.claimant.token)
@@ -205,30 +212,35 @@ class Executor:
 
         def leave_behind(ending: Ending) -> None:
             execution.is_left_behind = True
-            slot.carry(self._end_without_handler(execution, admitted, ending))
+            slot.carry(self._end_without_handler(execution, admitted, ending, account))
 
-        shared.reporter.started(job)
+        shared.reporter.started(job, account)
         run: Run | ProcessRun
         if handler.policy.run_in == "process":
-            run = ProcessRun(handler, context, fetched.fields or {}, shared.processes)
+            fields = traced_fields(fetched.fields or {}, None if account is None else account.carried)
+            run = ProcessRun(handler, context, fields, shared.processes)
         else:
             run = Run(handler, context, admitted.payload, shared.stragglers, leave_behind)
         limit_ms = job.envelope.timeout_ms or handler.policy.timeout_ms or shared.settings.worker_timeout_ms
         execution.begin(run, limit_ms)
         return run.finish() if handler.policy.ack == "auto" else _until_acknowledged(run, execution)
 
-    async def _end_without_handler(self, execution: Execution, admitted: Admitted, ending: Ending) -> Fetched:
+    async def _end_without_handler(
+        self, execution: Execution, admitted: Admitted, ending: Ending, account: Account | None
+    ) -> Fetched:
         try:
-            return await self._end(execution, self._decide(execution, admitted, ending))
+            return await self._end(execution, self._decide(execution, admitted, ending, account), account)
         finally:
-            self._let_go(execution)
+            self._let_go(execution, account)
 
-    def _decide(self, execution: Execution, admitted: Admitted, ending: Ending) -> Outcome:
+    def _decide(self, execution: Execution, admitted: Admitted, ending: Ending, account: Account | None) -> Outcome:
         execution.end()
+        if account is not None:
+            account.handler_ended(ending, execution.ran_s)
         limit = self._shared.settings.jobs_max_result_bytes
         return decide(admitted.job, admitted.handler, ending, execution.reason, limit)
 
-    async def _end(self, execution: Execution, outcome: Outcome) -> Fetched:
+    async def _end(self, execution: Execution, outcome: Outcome, account: Account | None) -> Fetched:
         job, journal, slot = execution.job, execution.journal, execution.slot
         if isinstance(outcome, Failed | Retried):
             journal.log(f"failed: {outcome.reason}")
@@ -238,7 +250,8 @@ class Executor:
         recorded = await self._recorder.record(
             job, outcome, execution.ties, slot.claimant, execution.policy, slot.may_fetch
         )
-        self._shared.reporter.ended(job, recorded.outcome, time.monotonic() - execution.started_s)
+        took_s = time.monotonic() - execution.started_s
+        self._shared.reporter.ended(job, recorded.outcome, took_s, account)
         self.figures.ended(job, recorded.outcome, execution.ran_s)
         return recorded.next
 

@@ -62,6 +62,7 @@ def _following(job: Job, now: int) -> _Iteration | None:
     }
     options = {
         **job.options,
+        "tm": None,  # each slot is a trace of its own
         "timestamp": now,
         "prevMillis": slot_ms if pattern else None,
         "repeatJobKey": job.scheduler_id,

@@ -86,7 +86,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def terminal(folder: Path, redis_url: str, prefix: str, sqlite_url: str) -> Terminal:
+def terminal(folder: Path, redis_url: str, prefix: str, sqlite_url: str, jobqueue: Path) -> Terminal:
     """A terminal that knows Redis, the database and the service."""
     return Terminal(
         folder,
@@ -96,13 +96,14 @@ def terminal(folder: Path, redis_url: str, prefix: str, sqlite_url: str) -> Term
             "DATABASE_URL": sqlite_url,
             "JOBS_REGISTRY": "shop:registry",
         },
+        jobqueue,
     )
 
 
 @pytest.fixture
-def bare_terminal(folder: Path) -> Terminal:
+def bare_terminal(folder: Path, jobqueue: Path) -> Terminal:
     """A terminal where nothing is set."""
-    return Terminal(folder, {})
+    return Terminal(folder, {}, jobqueue)
 
 
 @pytest.fixture

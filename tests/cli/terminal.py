@@ -19,17 +19,23 @@ LONGEST_S = 50.0
 class Terminal:
     """A person's terminal: what is in `environment` is all that is set there, beside PATH and HOME."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], jobqueue: Path) -> None:
+        """`jobqueue` is the program that short commands are run by; servers are started as they are installed."""
         self.folder = folder
+        self._jobqueue = str(jobqueue)
         self.environment = dict(environment)
         self._logs = 0
+
+    def beside(self, environment: Mapping[str, str]) -> Terminal:
+        """Another terminal in the same folder."""
+        return Terminal(self.folder, environment, Path(self._jobqueue))
 
     def run(self, *words: str, typed: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
         """A short command, until it ends; `changes` to the environment are this command's alone."""
         return subprocess.run(
-            [JOBQUEUE, *words],
+            [self._jobqueue, *words],
             cwd=self.folder,
-            env=self._environment(changes),
+            env=self.environment_with(changes),
             input=typed,
             capture_output=True,
             text=True,
@@ -40,9 +46,9 @@ class Terminal:
     def run_in_shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """`jobqueue` and the rest of the line, with what a shell can do to its streams."""
         return subprocess.run(
-            ["sh", "-c", f"exec {JOBQUEUE} {line}"],
+            ["sh", "-c", f"exec {self._jobqueue} {line}"],
             cwd=self.folder,
-            env=self._environment({}),
+            env=self.environment_with({}),
             capture_output=True,
             text=True,
             timeout=LONGEST_S,
@@ -59,7 +65,7 @@ class Terminal:
                 # The kernel ends it with the test run, should that be killed.
                 ["setpriv", "--pdeathsig", "KILL", "--", JOBQUEUE, *words],
                 cwd=self.folder,
-                env=self._environment(changes),
+                env=self.environment_with(changes),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -76,7 +82,7 @@ class Terminal:
                 if member.is_running():
                     member.kill()
 
-    def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+    def environment_with(self, changes: Mapping[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return kept | self.environment | dict(changes)
 

@@ -162,7 +162,10 @@ async def test_new_code_is_run_while_redis_lives_on(bare_terminal: Terminal, por
         bare_terminal.run("enqueue", "order", '{"number": 2}', "--job-id", "kept", "--delay-ms", "600000")
         redis = [one for one in server.family() if "redis" in one.name() or "valkey" in one.name()]
 
-        # when
+        # when the code is wrong at first
+        (bare_terminal.folder / "shop.py").write_text(f"{SHOP}\nthere is no such code\n", encoding="utf-8")
+        await has_said(server, f"(shop.py, line {SHOP.count(chr(10)) + 2})")
+        await has_said(server, "waiting for a change")
         (bare_terminal.folder / "shop.py").write_text(SHOP.replace("sent", "shipped"), encoding="utf-8")
         await has_said(server, "serves jobs", times=2)
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from jobqueue import App
 from jobqueue.inspector import Inspector
+from tests.cli.screen import on_screen
 from tests.cli.terminal import Terminal
 from tests.conftest import MakeSettings
 from tests.patterns.working import keys_of
@@ -29,14 +30,28 @@ async def test_it_asks_and_changes_nothing_where_the_answer_is_no(
     before = await keys_of(redis, prefix)
 
     # when
-    done = terminal.run("doctor", "--fix", typed="n\n")
+    with on_screen(terminal, "doctor", "--fix", columns=200) as screen:
+        await screen.shows("Remove 3 keys and entries? [y/N]: ")
+        screen.press("n\n")
+
+        # then
+        assert screen.wait() == 1
+        await screen.shows("nothing was changed")
+        assert "2 logs (BullMQ; the job is gone): 7:logs, 8:logs" in screen.said()
+        assert "1 lane (jobqueue; its holder is gone or has finished): job:lane:sync:a" in screen.said()
+    assert await keys_of(redis, prefix) == before
+
+
+async def test_it_removes_nothing_where_nobody_can_be_asked(terminal: Terminal, redis: Redis, prefix: str) -> None:
+    # given
+    await leave_leaks(redis, prefix)
+    before = await keys_of(redis, prefix)
+
+    # when
+    done = terminal.run("doctor", "--fix", typed="y\n")
 
     # then
-    assert done.returncode == 1
-    assert "2 logs (BullMQ; the job is gone): 7:logs, 8:logs" in done.stdout
-    assert "1 lane (jobqueue; its holder is gone or has finished): job:lane:sync:a" in done.stdout
-    assert "Remove 3 keys and entries?" in done.stdout
-    assert "nothing was changed" in done.stderr
+    assert (done.returncode, "--yes" in done.stderr) == (2, True)
     assert await keys_of(redis, prefix) == before
 
 

@@ -30,7 +30,7 @@ def crew_terminal(terminal: Terminal) -> Terminal:
     source = Path(crew.__file__).read_text(encoding="utf-8")
     (terminal.folder / "crew.py").write_text(source, encoding="utf-8")
     own = {"JOBS_REGISTRY": "crew:registry", "WORKER_LOCK_MS": "1000", "WORKER_STALLED_MS": "100"}
-    return Terminal(terminal.folder, terminal.environment | own)
+    return terminal.beside(terminal.environment | own)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pathlib import Path
 import handlers
 from handlers import registry
 
-
 FOLDER = Path(handlers.__file__).parent
 
 

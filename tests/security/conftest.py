@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def terminal(folder: Path, redis_url: str, prefix: str, sqlite_url: str) -> Terminal:
+def terminal(folder: Path, redis_url: str, prefix: str, sqlite_url: str, jobqueue: Path) -> Terminal:
     """A terminal that knows Redis, the database and the service."""
     known = {"REDIS_URL": redis_url, "JOBS_PREFIX": prefix, "DATABASE_URL": sqlite_url}
-    return Terminal(folder, known | {"JOBS_REGISTRY": "service:registry"})
+    return Terminal(folder, known | {"JOBS_REGISTRY": "service:registry"}, jobqueue)

@@ -105,7 +105,7 @@ def words_of(running: Running) -> list[str]:
 
 def test_a_dev_server_gives_its_redis_no_secret_and_shows_none(terminal: Terminal) -> None:
     # given
-    bare = Terminal(terminal.folder, {"JOBS_REGISTRY": "service:registry", "ADMIN_API_TOKEN": CANARY})
+    bare = terminal.beside({"JOBS_REGISTRY": "service:registry", "ADMIN_API_TOKEN": CANARY})
 
     # when
     with bare.running("dev", "--port", "0") as server:

@@ -54,4 +54,4 @@ async def test_the_listener_after_one_that_raises_hears_all_the_same(settings: M
         job = await site.app.enqueue_job(handler)
         await job.wait(10)
 
-    assert heard[:2] == ["job.started", "job.completed"]
+    assert [name for name in heard if name != "job.enqueued"][:2] == ["job.started", "job.completed"]

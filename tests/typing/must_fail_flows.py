@@ -1,16 +1,5 @@
-"""Each job of a flow is checked by the type checkers, as an enqueued job is: mypy --strict and pyright strict."""
+"""Each job of a flow is checked as an enqueued job is: the marked lines are refused, the others taken."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
-
-from tests.typing.test_checkers import marked_lines, refused_by_mypy, refused_by_pyright
-
-pytestmark = pytest.mark.timeout(180)  # a checker that has nothing in its cache takes its time
-
-SOURCE = """
 from __future__ import annotations
 
 from typing import assert_type
@@ -48,22 +37,3 @@ async def gone_wrong(app: App, ctx: JobContext) -> None:
     await app.enqueue_flow(count)  # refused
     await ctx.enqueue_child(count, "many")  # refused
     await ctx.enqueue_child(tidy, on_failure=True)  # refused
-"""
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    file = tmp_path / "source" / "flows_in_use.py"
-    file.parent.mkdir()
-    file.write_text(SOURCE, encoding="utf-8")
-    return file
-
-
-def test_mypy_refuses_exactly_the_marked_lines(file: Path) -> None:
-    assert refused_by_mypy(file) == marked_lines(file)
-
-
-def test_pyright_refuses_exactly_the_marked_lines(file: Path, tmp_path: Path) -> None:
-    checked = tmp_path / "checked"
-    checked.mkdir()
-    assert refused_by_pyright(file, checked) == marked_lines(file)

@@ -1,0 +1,1 @@
+"""A `jobqueue` that starts at once: a process that has imported everything, and a program that asks it for a copy."""
