@@ -46,7 +46,7 @@ class Terminal:
     def run_in_shell(self, line: str) -> subprocess.CompletedProcess[str]:
         """`jobqueue` and the rest of the line, with what a shell can do to its streams."""
         return subprocess.run(
-            ["sh", "-c", f"exec {self._jobqueue} {line}"],
+            ["sh", "-c", f"exec {JOBQUEUE} {line}"],
             cwd=self.folder,
             env=self.environment_with({}),
             capture_output=True,

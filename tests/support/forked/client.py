@@ -12,7 +12,7 @@ import sys
 
 def main() -> int:
     with socket.socket(socket.AF_UNIX) as server:
-        server.connect(os.path.join(os.path.dirname(os.path.realpath(__file__)), "socket"))
+        server.connect(os.path.realpath(__file__).rpartition("/")[0] + "/socket")
         asked = {"words": sys.argv[1:], "folder": os.path.realpath("."), "environment": dict(os.environ)}
         message = json.dumps(asked).encode()
         socket.send_fds(server, [len(message).to_bytes(4, "big")], [0, 1, 2])
