@@ -29,7 +29,7 @@ from jobqueue.redis.client import Call, Client
 from jobqueue.redis.connection import Argument
 from jobqueue.scripts import around, own, shipped
 from jobqueue.ties import Ties, pack_ties
-from jobqueue.transitions import ANY_TERMS, Added, Claimant, Entry, Mark, Terms
+from jobqueue.transitions import ANY_TERMS, Added, Claimant, Entry, Mark, Stalled, Terms
 from jobqueue.wire import Fetched, NewJob
 
 BULLMQ_VERSION: Final = "bullmq:6.7.0"
@@ -149,16 +149,17 @@ class Queue:
         """Leave the marker that wakes a waiting worker, as every shipped add does."""
         await self.client.call("ZADD", self._marker, 0, "0")
 
-    async def move_stalled(self, max_stalled: int, interval_ms: int, care_ms: int) -> Sequence[str]:
-        """Put active jobs without a lock back to waiting; returns their ids. Source: moveStalledJobsToWait.
+    async def move_stalled(self, max_stalled: int, interval_ms: int, care_ms: int) -> Stalled:
+        """Put active jobs without a lock back to waiting, unless that was done less than `interval_ms` ago.
 
         Before the last claim of one of them all workers are told to be careful for `care_ms`.
+        Source: moveStalledJobsToWait.
         """
         words = ("stalled", "wait", "active", "stalled-check", "meta", "paused", "marker", "events", "repeat")
         args = (max_stalled, self.keys.base, now_ms(), interval_ms, max_stalled, care_ms)
         keys = [*self.keys.each(words), self.keys.care(), self.keys.signals()]
-        stalled: list[str] = await self.client.run(around("stalledCheck", "moveStalledJobsToWait"), keys, args)
-        return stalled
+        ids, next_ms = await self.client.run(around("stalledCheck", "moveStalledJobsToWait"), keys, args)
+        return Stalled(tuple(ids), next_ms if next_ms >= 0 else interval_ms)
 
     async def care_ms(self) -> int:
         """How long care is still to be taken; 0 where none is."""

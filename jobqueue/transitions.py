@@ -75,6 +75,13 @@ class Finish(NamedTuple):
     heeds: bool = False
 
 
+class Stalled(NamedTuple):
+    """Jobs that a stalled check has put back, and how long until the next one is due, whoever makes it."""
+
+    job_ids: tuple[str, ...]
+    next_ms: int
+
+
 class Delay(NamedTuple):
     """How long a job waits for its next try, and whether the last one `counts` as an attempt."""
 

@@ -7,7 +7,7 @@
     KEYS[#KEYS]   channel of signals
     ARGV[#ARGV-1] stalls after which the next claim is the last
     ARGV[#ARGV]   ms that care is taken
-  Returns: the ids of the jobs.
+  Returns: the ids of the jobs; the ms until the next check, whoever makes it.
 ]]
 local stalled = shipped(KEYS, ARGV)
 for _, id in ipairs(stalled) do
@@ -17,4 +17,4 @@ for _, id in ipairs(stalled) do
     break
   end
 end
-return stalled
+return { stalled, redis.call("PTTL", KEYS[4]) }

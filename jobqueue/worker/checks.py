@@ -20,12 +20,16 @@ _log = logging.getLogger("jobqueue.worker")
 VERSION_CHECK_S: Final = 30.0
 REPAIR_S: Final = 2.0
 _REPAIR_MS: Final = 1_500
+_AFTER_S: Final = 0.005
+"""A check that comes before the last one's time is over does nothing."""
 
 
 class StalledCheck(Periodic):
     """Puts jobs whose lock has expired back to waiting, at start and every `interval_ms`.
 
-    One worker at a time does, by a key in Redis. A job that stalls `max_claims` times is failed by the next claim.
+    One worker at a time does, by a key in Redis, and all wait for that key's end: of workers that each kept a rhythm of
+    their own the one that made the check may die, and another's turn come nearly an interval too late. A job that
+    stalls `max_claims` times is failed by the next claim.
     """
 
     def __init__(
@@ -41,11 +45,11 @@ class StalledCheck(Periodic):
     async def tick(self) -> float:
         max_claims = max((handler.policy.max_claims for handler in self._registry), default=Policy().max_claims)
         stalled = await self._queue.move_stalled(max(max_claims - 1, 1), self._interval_ms, CARE_MS)
-        for job_id in stalled:
+        for job_id in stalled.job_ids:
             self._reporter.stalled(self._queue.name, job_id)
-        if stalled:
+        if stalled.job_ids:
             self._wake()
-        return self._interval_ms / 1000
+        return stalled.next_ms / 1000 + _AFTER_S
 
 
 class GateRepair(Periodic):

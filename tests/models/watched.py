@@ -188,7 +188,7 @@ class Watched(RuleBasedStateMachine):
     def check_stalled(self) -> None:
         self._expire_locks_of_lost_jobs()
         self.do(self.app.client.call("DEL", self.queue.keys.of("stalled-check")))
-        self.without_lock -= set(self.do(self.queue.move_stalled(_MAX_STALLED, 30_000, CARE_MS)))
+        self.without_lock -= set(self.do(self.queue.move_stalled(_MAX_STALLED, 30_000, CARE_MS)).job_ids)
 
     def _expire_locks_of_lost_jobs(self) -> None:
         """A worker that cannot record what became of a lost job lets go of it, and renews its lock no more."""

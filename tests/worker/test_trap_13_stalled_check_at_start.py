@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 from jobqueue import App, JobContext, Registry, make_job
 from jobqueue.settings import Settings
 from jobqueue.transitions import Claimant
+from jobqueue.worker.checks import StalledCheck
+from jobqueue.worker.reporter import Reporter
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
 from tests.worker.harness import ask, at_work, keys_of
@@ -80,6 +82,21 @@ async def test_the_next_worker_takes_up_the_job_though_the_killed_one_has_just_c
 
     async with at_work(ours, make_job(work)) as site:
         assert (await site.end_of(job_id, 5))[0] == "completed"
+
+
+async def test_a_check_that_another_worker_has_made_is_repeated_when_its_time_is_over_not_an_interval_later(
+    settings: MakeSettings, redis: Redis
+) -> None:
+    """Each kept a rhythm of its own. When the one died that checked, the turn of the other was up to an interval late:
+    jobs ran again 13 s after a kill, with a lock and an interval of 5 s each.
+    """
+    ours = long_interval(settings)
+    async with App(settings=ours) as app:
+        check = StalledCheck(app.queue(), Reporter(app.events), lambda: None, app.registry, interval_ms=30_000)
+        assert 29 < await check.tick() <= 31
+        await ask(redis, "PEXPIRE", keys_of(ours).of("stalled-check"), 400)
+
+        assert await check.tick() < 1
 
 
 async def test_a_job_that_still_has_its_lock_is_left_alone(settings: MakeSettings, redis: Redis) -> None:
