@@ -136,7 +136,7 @@ async def _run(
         set_default_app(app)
         server = HttpServer(create_app(app, database=database), listening)
         if not is_restart:
-            _greet(settings, url_of(listening))
+            _greet(app, url_of(listening))
         worker = Worker(app)
         await run_worker(
             worker, stopper, server, when_started=lambda: _say_started(app, has_parent=has_parent, again=is_restart)
@@ -152,13 +152,14 @@ async def _say_started(app: App, *, has_parent: bool, again: bool) -> None:
         _log.info("enqueued a heartbeat as job %s", stored.job_id)
 
 
-def _greet(settings: Settings, url: str) -> None:
+def _greet(app: App, url: str) -> None:
+    probe = "jobqueue enqueue heartbeat --wait 5" if "heartbeat" in app.registry.names else "jobqueue enqueue --help"
     say(f"""
   jobqueue dev
 
-  board      {url}{settings.bull_board_path}
+  board      {url}{app.settings.bull_board_path}
   API        {url}/api/admin/job
   data       {folder.NAME}/ (kept; ignored by git)
-  try        jobqueue enqueue heartbeat --wait 5    in another terminal, in this folder
+  try        {probe}    in another terminal, in this folder
   stop       Ctrl-C
 """)

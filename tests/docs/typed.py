@@ -38,7 +38,7 @@ class Typed:
 
     @property
     def shows_an_error(self) -> bool:
-        return bool(self.shown) and self.shown[0].startswith("error:")
+        return any(line.startswith("error:") for line in self.shown)
 
 
 def commands_in(block: Block) -> list[Typed]:
