@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
@@ -41,11 +42,13 @@ class App:
     lifespan of a FastAPI or Starlette service.
     """
 
-    def __init__(self, registry: Registry | None = None, settings: Settings | None = None) -> None:
+    def __init__(
+        self, registry: Registry | None = None, settings: Settings | None = None, *, events: Events | None = None
+    ) -> None:
         self.settings = settings or Settings.load()
         self.registry = (Registry() if registry is None else registry).configured(self.settings.policy_overrides())
         self.locator = locator_for(self.settings.redis_url, self.settings.jobs_prefix)
-        self.events = Events()
+        self.events = events or Events()
         self.client = self.new_client()
         self._queues: dict[str, Queue] = {}
         self.streams = EventStreams(self.queue, self.new_client)
@@ -227,6 +230,17 @@ _default = _Default()
 def set_default_app(app: App | None) -> None:
     """Make `app` the one that the module-level functions use; None goes back to one made from the environment."""
     _default.app, _default.loop, _default.given = app, None, app is not None
+
+
+@contextmanager
+def default_app_set(app: App) -> Generator[None]:
+    """`app` as the one of the module-level functions; afterwards it is the one that was."""
+    before = replace(_default)
+    set_default_app(app)
+    try:
+        yield
+    finally:
+        _default.app, _default.loop, _default.given = before.app, before.loop, before.given
 
 
 def default_app() -> App:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from jobqueue.app import App, default_app, set_default_app
+from jobqueue.app import App, default_app, default_app_set
 from jobqueue.context import Resources
 from jobqueue.errors import JobqueueError
 from jobqueue.problems import problem_of
@@ -57,12 +57,9 @@ def lifespan(app: App | None = None, *, worker: bool = False, resources: Resourc
     @asynccontextmanager
     async def opened(service: object) -> AsyncGenerator[Mapping[str, App]]:
         async with app or default_app() as jobs_app:
-            set_default_app(jobs_app)
-            try:
+            with default_app_set(jobs_app):
                 async with _working(jobs_app, resources) if worker else nullcontext():
                     yield {STATE: jobs_app}
-            finally:
-                set_default_app(None)
 
     return opened
 

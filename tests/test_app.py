@@ -24,7 +24,7 @@ from jobqueue import (
     make_job,
     set_default_app,
 )
-from jobqueue.app import default_app
+from jobqueue.app import default_app, default_app_set
 from tests.conftest import MakeSettings
 from tests.patterns.working import WAIT_S, Gate, serving, working
 from tests.support.eventually import eventually
@@ -312,6 +312,15 @@ async def test_an_app_can_be_made_the_default(settings: MakeSettings) -> None:
             assert default_app() is app
         finally:
             set_default_app(None)
+
+
+async def test_the_default_app_is_what_it_was_after_another_was_it_for_a_while(settings: MakeSettings) -> None:
+    """The lifespan of a service under test left none set, and the test went on with another Redis."""
+    async with App(Registry([echo]), settings()) as outer, App(Registry([echo]), settings()) as inner:
+        with default_app_set(outer):
+            with default_app_set(inner):
+                assert default_app() is inner
+            assert default_app() is outer
 
 
 def test_an_app_that_was_set_is_never_silently_replaced_by_another(

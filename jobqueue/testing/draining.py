@@ -17,12 +17,12 @@ from jobqueue.testing.errors import DrainTimeout
 from jobqueue.testing.reading import due_ms, jobs_of, may_start, queues_of
 from jobqueue.testing.records import FAILURES, Drained, EnqueuedJob, JobRun, Outcome
 from jobqueue.testing.telling import described
+from jobqueue.worker.recorder import CHILDREN_ENDED_MS
 from jobqueue.worker.worker import Worker
 
 NAME: Final = "drain"
 """The name of the worker."""
 _MOST_NAMED: Final = 10
-_PARENT_WAIT_MS: Final = 100
 _OUTCOMES: Final[dict[str, Outcome]] = {f"job.{outcome}": outcome for outcome in get_args(Outcome)}
 
 
@@ -93,18 +93,18 @@ class Draining:
         return not any([await may_start(self._app.queue(name), now_ms) for name in names])
 
     async def _let_parents_look_again(self) -> bool:
-        """Let a moment pass for a parent whose last child ended just before it began to wait: a worker puts it off for
-        so long. Whether that happens is chance, so what a test sees must not depend on it.
+        """Promote a parent whose last child ended just before it began to wait: a worker puts it off for a moment.
+        Whether that happens is chance, so what a test sees must not depend on it.
         """
-        postponed, self._postponed = self._postponed, []
+        found, postponed, self._postponed = False, self._postponed, []
         for event in postponed:
             queue, job_id = self._app.queue(event.queue), event.job_id or ""
             score = await queue.client.call("ZSCORE", queue.keys.of("delayed"), job_id)
             wait_ms = 0 if score is None else due_ms(score) - self._clock.now_ms()
-            if 0 < wait_ms <= _PARENT_WAIT_MS and await read_children(queue, job_id):
-                self._clock.move(milliseconds=wait_ms)
-                return True
-        return False
+            if wait_ms == CHILDREN_ENDED_MS and await read_children(queue, job_id):
+                await self._app.control.promote(job_id, queue.name)
+                found = True
+        return found
 
     # Telling
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Final
 from uuid import uuid4
 
-from jobqueue.app import App, set_default_app
+from jobqueue.app import App, default_app_set
 from jobqueue.context import Resources
 from jobqueue.database import Database, open_database
 from jobqueue.errors import RedisError
@@ -73,16 +73,14 @@ async def open_apps(asked: Asked) -> AsyncGenerator[Opened]:
     """
     async with AsyncExitStack() as opened:
         settings = _settings(asked, opened)
-        opened.enter_context(_environment(REDIS_URL=settings.redis_url, JOBS_PREFIX=settings.jobs_prefix))
+        opened.enter_context(_environment(settings))
         database = await opened.enter_async_context(open_database(settings.database_url))
         given = await opened.enter_async_context(App(asked.registry, settings))
-        own = await opened.enter_async_context(App(asked.registry, settings))
-        own.events = given.events  # who listens to the one hears what a drain runs
+        own = await opened.enter_async_context(App(asked.registry, settings, events=given.events))
         if asked.resources is not None:
             own.registry.lifespan = _handing(asked.resources)
         opened.push_async_callback(_remove_keys, own)
-        set_default_app(given)
-        opened.callback(set_default_app, None)
+        opened.enter_context(default_app_set(given))
         yield Opened(asyncio.get_running_loop(), given, own, database)
 
 
@@ -103,8 +101,14 @@ def _settings(asked: Asked, opened: AsyncExitStack) -> Settings:
 
 
 @contextmanager
-def _environment(**values: str) -> Generator[None]:
-    """The environment with these variables; as it was afterwards."""
+def _environment(settings: Settings) -> Generator[None]:
+    """The environment as it is for a handler in a process of its own; as it was afterwards."""
+    values = {
+        "ENVIRONMENT": settings.environment or "",
+        "REDIS_URL": settings.redis_url,
+        "JOBS_PREFIX": settings.jobs_prefix,
+        "DATABASE_URL": settings.database_url,
+    }
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -112,7 +116,7 @@ def _environment(**values: str) -> Generator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 

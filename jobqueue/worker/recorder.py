@@ -34,7 +34,8 @@ from jobqueue.worker.patterns import heeded
 from jobqueue.worker.reporter import Reporter
 from jobqueue.worker.settling import settle
 
-_CHILDLESS_WAIT_MS = 100
+CHILDREN_ENDED_MS = 100
+"""How long a parent is put off whose children ended just before it began to wait for them."""
 _CHILDLESS_RETRY_MS = 1_000
 
 
@@ -110,7 +111,7 @@ class Recorder:
 def _childless(job: Job, mark: Mark) -> Outcome:
     """A job that waits for children which have ended runs again. One that never had any would do so for ever."""
     if mark.value == "done":
-        return Postponed(_CHILDLESS_WAIT_MS)
+        return Postponed(CHILDREN_ENDED_MS)
     reason = "waits for its children, but has none"
     return Retried(_CHILDLESS_RETRY_MS, reason, "") if job.attempt < job.attempts else Failed(reason)
 

@@ -98,8 +98,17 @@ async def total(ctx: JobContext) -> list[object]:
     raise WaitForChildren
 
 
-registry = Registry([send_mail, place_order, hang, again, later, sync_order, report, post, total])
-registry_without_cron = Registry([send_mail, place_order, hang, again, later, sync_order, post, total])
+@make_job(name="undecided")
+async def undecided(ctx: JobContext) -> None:
+    """Has a child, and then puts itself off again and again."""
+    if not await ctx.children():
+        await ctx.enqueue_child(send_mail, order("1"), on_failure="ignore")
+        raise WaitForChildren
+    raise Snooze(50)
+
+
+registry = Registry([send_mail, place_order, hang, again, later, sync_order, report, post, total, undecided])
+registry_without_cron = Registry([send_mail, place_order, hang, again, later, sync_order, post, total, undecided])
 
 
 def resources() -> Resources:

@@ -8,10 +8,11 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import JobContext, JobFailed, RedisUnavailable, Registry, enqueue_job, make_job
+from jobqueue.events import Event
 from jobqueue.testing import DrainTimeout, Jobs, KitError
 from tests.support.redis_server import RedisServer
 from tests.testing import shop
-from tests.testing.shop import hang, later, order, place_order, post, send_mail, sync_order, total
+from tests.testing.shop import hang, later, order, place_order, post, send_mail, sync_order, total, undecided
 
 
 async def test_a_drain_runs_also_what_jobs_enqueue_and_nothing_before_its_time(jobs: Jobs) -> None:
@@ -97,6 +98,31 @@ async def test_a_job_that_waits_for_its_children_ends_in_the_same_drain(jobs: Jo
     first, last = drained.of(total).runs
     assert first.outcome in ("waiting_children", "postponed")  # the latter where the child ended before it could wait
     assert (last.outcome, last.result) == ("completed", ["mail about 1"])
+
+
+async def test_a_parent_that_snoozes_is_not_hurried_and_nobody_with_it(jobs: Jobs) -> None:
+    """The drain moved the clock for parents that the worker had put off for a moment, and what was due by then ran too."""
+    before = jobs.clock.now()
+    await enqueue_job(undecided)
+    await enqueue_job(send_mail, order("2"), delay_ms=40)
+
+    drained = await jobs.drain()
+
+    assert jobs.clock.now() == before
+    assert [run.name for run in drained.completed] == ["sendMail"]
+    assert sorted(job.name for job in await jobs.enqueued()) == ["sendMail", "undecided"]
+
+
+async def test_a_listener_hears_of_what_handlers_enqueue_in_a_drain(jobs: Jobs) -> None:
+    """The worker of a drain has an App of its own, whose enqueuer kept events that nobody could hear."""
+    heard: list[Event] = []
+    jobs.app.events.subscribe(heard.append)
+    await enqueue_job(place_order, order("7"))
+
+    await jobs.drain()
+
+    told = [event.handler for event in heard if event.name == "job.enqueued"]
+    assert sorted(map(str, told)) == ["placeOrder", "sendMail", "sendMail", "sendMail"]
 
 
 async def test_handlers_are_handed_the_resources_of_the_test(redis_url: str) -> None:

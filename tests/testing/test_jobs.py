@@ -53,6 +53,7 @@ async def test_nothing_is_left_in_redis_or_the_environment(redis_url: str, redis
         await jobs.drain()
         prefix = jobs.settings.jobs_prefix
         assert (os.environ["REDIS_URL"], os.environ["JOBS_PREFIX"]) == (redis_url, prefix)
+        assert os.environ["DATABASE_URL"] == jobs.settings.database_url  # a handler in a process of its own opens it
         assert await redis.keys(f"{prefix}:*")
 
     assert await redis.keys(f"{prefix}:*") == []
