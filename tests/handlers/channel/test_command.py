@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,17 @@ def test_every_plot_is_played_to_its_end_and_every_promise_kept() -> None:
     assert "BROKEN" not in told
     for words in ("failed for good", "Cancelled: the channel is", "closes it alone", "has endpointCreate run again"):
         assert words in told
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_played() -> None:
+    """All lives were played first, and the last line was the error of another command."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with start("--board", str(port)) as playing:
+            told, _ = playing.communicate(timeout=LONGEST_S)
+
+    assert playing.returncode == 1
+    assert told == f"error: port {port} of this machine is taken; give --board another one\n"
 
 
 def test_ctrl_c_ends_it_and_says_that_nothing_is_proven() -> None:
