@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from queue import Full, Queue
+from queue import Queue
 from typing import Final, Literal
 
 from jobqueue.job import Job
@@ -106,41 +106,48 @@ class Aside:
 
     Events that it cannot take in time are dropped, the newest first, and the log says how many. Those that wait when
     the process ends are lost, unless `close` is called.
+    Concurrency: one call at a time, but where `close` has left one behind that does not return.
     """
 
     def __init__(self, listener: Listener, most: int = MOST_ASIDE) -> None:
         self._listener = listener
-        self._waiting: Queue[Event | None] = Queue(most)
-        self._thread: threading.Thread | None = None
+        self._most = most
+        self._begun: tuple[threading.Thread, Queue[Event | None]] | None = None
+        """The thread, and a queue that is its alone: what is meant for one that was left behind reaches no other."""
         self._dropped = 0
 
     def __call__(self, event: Event) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._call_for_each, name=f"aside {self._listener!r}", daemon=True)
-            self._thread.start()
-        try:
-            self._waiting.put_nowait(event)
-        except Full:
+        if self._begun is None:
+            self._begun = self._begin()
+        _, waiting = self._begun
+        if waiting.qsize() >= self._most:
             self._dropped += 1
             return
+        waiting.put(event)
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             _log.warning("the listener %r is too slow: %d events were dropped", self._listener, dropped)
 
     def close(self, wait_s: float = 5.0) -> None:
         """Let it take what waits, but not for longer than that; further events begin anew. It blocks."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        if self._begun is None:
             return
-        try:
-            self._waiting.put(None, timeout=wait_s)
-        except Full:
-            _log.warning("the listener %r does not return: its events are lost", self._listener)
-            return
+        (thread, waiting), self._begun = self._begun, None
+        waiting.put(None)
         thread.join(wait_s)
+        if thread.is_alive():
+            told = "the listener %r does not return: %d events wait for it, and are lost if the process ends now"
+            _log.warning(told, self._listener, waiting.qsize() - 1)
 
-    def _call_for_each(self) -> None:
-        while (event := self._waiting.get()) is not None:
+    def _begin(self) -> tuple[threading.Thread, Queue[Event | None]]:
+        waiting: Queue[Event | None] = Queue()
+        name = f"aside {self._listener!r}"
+        thread = threading.Thread(target=self._call_for_each, args=(waiting,), name=name, daemon=True)
+        thread.start()
+        return thread, waiting
+
+    def _call_for_each(self, waiting: Queue[Event | None]) -> None:
+        while (event := waiting.get()) is not None:
             try:
                 self._listener(event)
             except BaseException:  # nobody else would hear of it

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 import structlog
@@ -90,13 +91,16 @@ def _add_tag(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict
 
 
 def _spread_fields(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    fields = line.pop(_FIELDS, None)
-    return line if fields is None else {**line, **fields}
+    fields = line.get(_FIELDS)
+    if not isinstance(fields, Mapping):  # somebody else's line, whose attribute has that name
+        return line
+    return {**{name: value for name, value in line.items() if name != _FIELDS}, **fields}
 
 
 def _drop_fields(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     """On a terminal the sentence says it all."""
-    line.pop(_FIELDS, None)
+    if isinstance(line.get(_FIELDS), Mapping):
+        del line[_FIELDS]
     return line
 
 

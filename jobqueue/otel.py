@@ -16,8 +16,8 @@ from jobqueue.tracing import Ended, Running, Sending
 from jobqueue.wire import TELEMETRY
 
 try:
+    from opentelemetry import baggage, propagate, trace
     from opentelemetry import context as contexts
-    from opentelemetry import propagate, trace
     from opentelemetry.context import Context
     from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
     from opentelemetry.util.types import AttributeValue
@@ -114,13 +114,14 @@ class DrawnSpan:
 
     @property
     def carried(self) -> str | None:
-        """As `bullmq-otel` writes it: the propagator's fields as a JSON object."""
-        fields: dict[str, str] = {}
-        propagate.inject(fields, self._context)
-        text = json.dumps(fields)
-        if len(text) > MAX_CARRIED:
-            text = json.dumps({name: value for name, value in fields.items() if name == "traceparent"})
-        return text if fields else None
+        """As `bullmq-otel` writes it: the propagator's fields, whichever those are, as a JSON object."""
+        for context in (self._context, baggage.clear(self._context)):
+            fields: dict[str, str] = {}
+            propagate.inject(fields, context)
+            text = json.dumps(fields)
+            if fields and len(text) <= MAX_CARRIED:
+                return text
+        return None
 
     def enter(self) -> None:
         contexts.attach(self._context)

@@ -86,6 +86,7 @@ class Folder:
     def _write(self, key: str, data: bytes) -> None:
         path = self._path(key)
         part = path.with_name(f".{new_id()}.part")
+        above = [folder.parent for folder in (self._root, *self._root.parents) if not folder.exists()]
         try:
             with _created(part) as file:
                 file.write(data)
@@ -94,7 +95,10 @@ class Folder:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-        _sync(path.parent)  # a row that is committed after this must not outlive the object's name
+        # A row that is committed after this must not outlive the object's name, nor that of a folder on the way to it,
+        # whoever has made that a moment ago.
+        for folder in (*path.parents[: key.count("/") + 1], *above):
+            _sync(folder)
 
     def _delete(self, key: str) -> None:
         path = self._path(key)

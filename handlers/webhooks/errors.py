@@ -22,13 +22,6 @@ class UnknownSubscription(JobqueueError):
         self.subscription_id = subscription_id
 
 
-class ForbiddenAddress(JobqueueError):
-    """The receiver's name leads to an address that webhooks must not reach."""
-
-    def __init__(self, host: str, address: str, kind: str) -> None:
-        super().__init__(f"{host!r} leads to {address}, which is {kind}; only public addresses are called")
-
-
 class WebhookFailed(JobqueueError):
     """The webhook was not delivered by this try."""
 

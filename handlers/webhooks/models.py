@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from handlers.outside.address import MAX_URL
 from jobqueue.database import UtcDateTime, new_metadata
 
 MAX_TEXT = 200
-MAX_URL = 2048
 MAX_ERROR = 500
 
 

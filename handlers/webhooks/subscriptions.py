@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pydantic import SecretStr
 from sqlalchemy import select, update
 
-from handlers.webhooks.address import parse_url
+from handlers.outside.address import parse_url
+from handlers.outside.errors import InvalidUrl
 from handlers.webhooks.errors import InvalidSubscription, UnknownSubscription
 from handlers.webhooks.models import MAX_TEXT, WebhookSubscription
 from handlers.webhooks.signing import secret_bytes
@@ -53,7 +54,10 @@ async def add(
     for field, value in (("owner", owner), ("model", model)):
         if not _PLAIN_TEXT.fullmatch(value):
             raise InvalidSubscription(field, f"must be 1 to {MAX_TEXT} characters without control characters")
-    parse_url(url, allow_private=is_local)
+    try:
+        parse_url(url, allow_private=is_local)
+    except InvalidUrl as error:
+        raise InvalidSubscription("url", error.problem) from error
     if secret is not None:
         secret_bytes(secret)
     moment_ms = wall_clock_ms() if now_ms is None else now_ms

@@ -20,7 +20,7 @@ from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import MIGRATIONS, open_app
 from jobqueue.cli.folder import DevFolder
 from jobqueue.cli.http import HttpServer, listen, url_of
-from jobqueue.cli.options import RegistryName
+from jobqueue.cli.options import RegistryName, Reloads
 from jobqueue.cli.reload import Reloader, sources_of
 from jobqueue.cli.running import run_worker
 from jobqueue.cli.signing_key import new_signing_key
@@ -52,7 +52,7 @@ def dev(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, help="0 takes a free one.")] = 8000,
     registry: RegistryName = None,
-    reload: Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")] = False,
+    reload: Reloads = False,
     fd: Annotated[int | None, typer.Option("--fd", hidden=True)] = None,
     is_restart: Annotated[bool, typer.Option("--is-restart", hidden=True)] = False,
 ) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from board.api.serialize import job_json, job_page_json
@@ -14,10 +13,12 @@ from jobqueue.cli.asking import make_sure
 from jobqueue.cli.console import note, one_line, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.jobs_shown import lines_of, print_jobs
-from jobqueue.cli.many import say_bulk, until_complete
+from jobqueue.cli.many import Treatment, say_bulk, until_complete
 from jobqueue.cli.progress import fewer_jobs
+from jobqueue.clock import now_ms
 from jobqueue.control import Cancelling
 from jobqueue.inspector import EVERYTHING, MAX_IDS, Bulk, Inspector, JobFilter, Operator
+from jobqueue.inspector.views import FINISHED
 from jobqueue.job import State
 
 Act = Literal["retry", "remove"]
@@ -98,10 +99,24 @@ async def act(
         if meant.state is None:
             bulk = await _on_ids(operator, name, act_word, meant.ids)
         else:
-            treat = partial(operator.apply_to_all, name, act_word, meant.state, meant.wanted)
+            treat = treatment(operator, name, act_word, meant.state, meant.wanted)
             async with fewer_jobs(inspector, name, (meant.state,), DONE[act_word]):
                 bulk = await until_complete(treat)
     say_bulk(bulk, DONE[act_word], as_json=as_json)
+
+
+def treatment(operator: Operator, queue: str, act_word: Act, state: State, wanted: JobFilter) -> Treatment:
+    """The act on all jobs that match."""
+
+    async def treat(passed_ms: int) -> Bulk:
+        meant = wanted
+        # Not so the first time: where this machine's clock is behind, the youngest jobs are of its future.
+        if passed_ms and state in FINISHED:
+            began_ms = now_ms() - passed_ms
+            meant = replace(wanted, to_ms=began_ms if wanted.to_ms is None else min(wanted.to_ms, began_ms))
+        return await operator.apply_to_all(queue, act_word, state, meant)
+
+    return treat
 
 
 async def _question(inspector: Inspector, queue: str, act_word: Act, meant: Meant) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from time import monotonic
+from typing import TypeAlias
 
 import typer
 
@@ -11,15 +13,20 @@ from board.api.serialize import bulk_json
 from jobqueue.cli.console import FAILED, one_line, report, say, say_json
 from jobqueue.inspector import Bulk
 
+Treatment: TypeAlias = Callable[[int], Awaitable[Bulk]]
+"""An act on many jobs, which is told how many milliseconds ago it was begun: what has ended since is not meant."""
 
-async def until_complete(act: Callable[[], Awaitable[Bulk]]) -> Bulk:
+
+async def until_complete(treat: Treatment) -> Bulk:
     """An act is bounded in time; so it is made again until it has come to its end, or comes no further.
 
+    Jobs that are retried and fail anew would be retried without end, were they not younger than the first act.
     What the last one refused is what stays: those before refused the same jobs.
     """
-    bulk = await act()
+    began_s = monotonic()
+    bulk = await treat(0)
     while not bulk.complete:
-        further = await act()
+        further = await treat(int((monotonic() - began_s) * 1_000))
         bulk = replace(further, done=bulk.done + further.done)
         if not further.done:
             break

@@ -13,6 +13,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 RegistryName = Annotated[
     str | None, typer.Option("--registry", metavar="TEXT", help="module:attribute instead of JOBS_REGISTRY.")
 ]
+Reloads = Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")]
 JobQueue = Annotated[
     str | None, typer.Option("--queue", help="The job's queue; JOBS_QUEUE by default.", autocompletion=queue_names)
 ]

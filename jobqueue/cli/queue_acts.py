@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import typer
 
 from board.api.serialize import queue_json, removed_json
-from jobqueue.cleaning import CLEANABLE
+from jobqueue.cleaning import CLEANABLE, Cleanable
 from jobqueue.cli.acting import person
 from jobqueue.cli.asking import make_sure
 from jobqueue.cli.console import FAILED, one_line, report, say, say_json
 from jobqueue.cli.environment import load_settings, open_app
-from jobqueue.cli.many import until_complete
+from jobqueue.cli.many import Treatment, until_complete
 from jobqueue.cli.progress import fewer_jobs
 from jobqueue.cli.tables import print_table
 from jobqueue.errors import InvalidOption
-from jobqueue.inspector import Bulk, Inspector, QueueView
-from jobqueue.job import State
+from jobqueue.inspector import Bulk, Inspector, Operator, QueueView
+from jobqueue.job import MAX_DELAY_MS, State
 
 COLUMNS: Final[dict[str, tuple[State, ...]]] = {
     "WAITING": ("waiting", "paused", "prioritized"),
@@ -100,11 +99,20 @@ async def clean(registry: str | None, queue: str, old: Old, *, is_sure: bool, as
             f"Remove {state} jobs {which} from queue {one_line(queue)} (it has {count:,} {state}{most})?",
             is_sure=is_sure,
         )
-        treat = partial(inspector.acting_as(person()).clean, queue, state, old.older_than_ms, old.limit)
+        treat = cleaning(inspector.acting_as(person()), queue, state, old)
         async with fewer_jobs(inspector, queue, (state,), "removed"):
             # With a limit, once more would remove more.
-            bulk = await (until_complete(treat) if old.limit is None else treat())
+            bulk = await (until_complete(treat) if old.limit is None else treat(0))
     _say_removed(bulk, as_json)
+
+
+def cleaning(operator: Operator, queue: str, state: Cleanable, old: Old) -> Treatment:
+    """The removal of jobs that were so old when it was begun."""
+
+    async def clean_some(passed_ms: int) -> Bulk:
+        return await operator.clean(queue, state, min(old.older_than_ms + passed_ms, MAX_DELAY_MS), old.limit)
+
+    return clean_some
 
 
 async def drain(registry: str | None, queue: str, *, delayed: bool, is_sure: bool, as_json: bool) -> None:
@@ -117,8 +125,9 @@ async def drain(registry: str | None, queue: str, *, delayed: bool, is_sure: boo
         await make_sure(
             f"Remove {count:,} {which} {'job' if count == 1 else 'jobs'} from queue {one_line(queue)}?", is_sure=is_sure
         )
+        operator = inspector.acting_as(person())
         async with fewer_jobs(inspector, queue, states, "removed"):
-            bulk = await until_complete(partial(inspector.acting_as(person()).drain, queue, delayed=delayed))
+            bulk = await until_complete(lambda _passed_ms: operator.drain(queue, delayed=delayed))
     _say_removed(bulk, as_json)
 
 

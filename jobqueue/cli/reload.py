@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Reloader:
         try:
             while not self._stopper.is_asked:
                 self._changed.clear()
-                child = spare or await self._stand_by(is_restart=is_restart)
+                child = await self._next(spare, is_restart=is_restart)
                 spare, is_restart = None, True
                 child.begin()
                 try:
@@ -98,10 +99,18 @@ class Reloader:
             if spare is not None:
                 await spare.stop(self._stopper)
 
+    async def _next(self, spare: Child | None, *, is_restart: bool) -> Child:
+        """The spare; another one where it has died: what is idle and large is the first that a kernel kills."""
+        if spare is not None and spare.status is None:
+            return spare
+        if spare is not None:
+            await spare.stop(self._stopper)
+        return await self._stand_by(is_restart=is_restart)
+
     async def _stand_by(self, *, is_restart: bool) -> Child:
-        """The next child, with all imported that does not change."""
+        """The next child, with all imported that hardly ever changes."""
         # -B: a .pyc is told from its source by size and second, too coarse for code that changes right now.
-        words = self._command(is_restart)
+        words = [str(time.time_ns()), *self._command(is_restart)]
         return await Child.start(words, python=["-B"], pass_fds=self._pass_fds, module="jobqueue.cli.spare")
 
     def _watches(self) -> list[Coroutine[Any, Any, None]]:

@@ -18,6 +18,7 @@ from jobqueue.app import App, set_default_app
 from jobqueue.cli.ending import run_server
 from jobqueue.cli.environment import load_settings, open_app
 from jobqueue.cli.later import later
+from jobqueue.cli.options import RegistryName, Reloads
 from jobqueue.cli.processes import Processes, usable_cpus
 from jobqueue.cli.running import run_worker
 from jobqueue.cli.stopping import Stopper, tell_parent
@@ -84,8 +85,8 @@ def worker(
     health_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Serve /healthz, /readyz and /metrics on 127.0.0.1.")
     ] = None,
-    registry: Annotated[str | None, typer.Option(help="module:attribute instead of JOBS_REGISTRY.")] = None,
-    reloads: Annotated[bool, typer.Option("--reload", help="Start anew when a .py file changes.")] = False,
+    registry: RegistryName = None,
+    reloads: Reloads = False,
     has_parent: Annotated[bool, typer.Option("--has-parent", hidden=True)] = False,
     number: Annotated[int | None, typer.Option("--number", hidden=True)] = None,
 ) -> None:

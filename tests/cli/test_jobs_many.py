@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 
 import pytest
 import typer
@@ -12,15 +13,17 @@ from typer.main import get_command
 
 from jobqueue import App, JobContext, make_job
 from jobqueue.cli.jobs import add_to
+from jobqueue.cli.jobs_acts import Act, treatment
+from jobqueue.cli.many import until_complete
 from jobqueue.control import NO_REASON
 from jobqueue.errors import InvalidOption
-from jobqueue.inspector import Inspector
+from jobqueue.inspector import EVERYTHING, Actor, Bulk, Inspector
 from tests.cli.screen import on_screen
 from tests.cli.terminal import Terminal
 from tests.conftest import MakeSettings
 
 
-@make_job
+@make_job(duplicates="allow")
 async def refuse(ctx: JobContext) -> None: ...
 
 
@@ -107,6 +110,29 @@ async def test_those_that_match_are_removed_with_yes_and_it_is_in_the_audit_log(
     assert (done.returncode, await states(app)) == (0, {"c": "waiting"})
     [entry, *_] = (await Inspector(app).audit("jobs")).entries
     assert (entry.action, entry.via, entry.count) == ("remove matching", "command line", 2)
+
+
+@pytest.mark.parametrize("act_word", ["retry", "remove"])
+async def test_a_job_that_fails_anew_is_not_meant_again_when_the_act_goes_on(app: App, act_word: Act) -> None:
+    # given an act whose time is up each time, on jobs of which one fails anew meanwhile
+    operator = Inspector(app).acting_as(Actor("alice", "command line"))
+    treat, rounds = treatment(operator, "jobs", act_word, "failed", EVERYTHING), 0
+
+    async def out_of_time(passed_ms: int) -> Bulk:
+        nonlocal rounds
+        rounds += 1
+        bulk = await treat(passed_ms)
+        if bulk.done:
+            await app.enqueue_job(refuse, job_id="a")
+            await app.control.cancel("a", NO_REASON, "jobs")
+        return replace(bulk, complete=rounds == 5)
+
+    # when
+    bulk = await until_complete(out_of_time)
+
+    # then
+    assert (bulk.done, rounds) == (2, 2), "a and b once, and then nothing"
+    assert (await states(app))["a"] == "failed"
 
 
 def test_where_nobody_can_be_asked_it_needs_yes(terminal: Terminal) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
 from jobqueue import App, JobContext, make_job
 from jobqueue.cli.ages import read_age_ms
+from jobqueue.cli.many import until_complete
+from jobqueue.cli.queue_acts import Old, cleaning
 from jobqueue.control import NO_REASON
 from jobqueue.errors import InvalidOption
-from jobqueue.inspector import Inspector
+from jobqueue.inspector import Actor, Bulk, Inspector
 from tests.cli.terminal import Terminal
 from tests.conftest import MakeSettings
 
@@ -73,6 +76,26 @@ async def test_old_jobs_of_a_state_are_cleaned_and_young_ones_stay(terminal: Ter
     assert young.stdout == "removed 0\n"
     assert json.loads(every.stdout) == {"removed": 1, "complete": True}
     assert await counts(app) == (2, 1, 0)
+
+
+async def test_what_fails_while_a_cleaning_goes_on_stays(app: App) -> None:
+    # given a cleaning whose time is up each time, while one more job fails
+    operator = Inspector(app).acting_as(Actor("alice", "command line"))
+    clean, rounds = cleaning(operator, "jobs", "failed", Old("failed", 0, "0", None)), 0
+
+    async def out_of_time(passed_ms: int) -> Bulk:
+        nonlocal rounds
+        rounds += 1
+        bulk = await clean(passed_ms)
+        await app.enqueue_job(work, job_id=f"young-{rounds}")
+        await app.control.cancel(f"young-{rounds}", NO_REASON, "jobs")
+        return replace(bulk, complete=rounds == 5)
+
+    # when
+    bulk = await until_complete(out_of_time)
+
+    # then
+    assert (bulk.done, await counts(app)) == (1, (2, 1, 2))
 
 
 async def test_a_queue_is_drained_with_the_delayed_ones_where_that_is_asked(terminal: Terminal, app: App) -> None:

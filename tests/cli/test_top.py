@@ -18,6 +18,19 @@ from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 QUEUES = ("jobs", "mail")
+ENDED_AT_ONCE = """
+import os, signal, tty
+
+set_cbreak = tty.setcbreak
+
+
+def and_be_ended(terminal):
+    set_cbreak(terminal)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+tty.setcbreak = and_be_ended
+"""
 
 
 @make_job
@@ -62,6 +75,15 @@ async def test_a_queue_is_watched_paused_and_opened_and_the_terminal_given_back(
         # then Ctrl-C gives the terminal back
         screen.press("\x03")
         assert screen.wait() == 130
+        await eventually(lambda: screen.is_as_before)
+
+
+async def test_a_sigterm_that_comes_at_once_finds_the_terminal_given_back(terminal: Terminal) -> None:
+    # given a supervisor that ends it in the moment when it has taken the keys
+    (terminal.folder / "sitecustomize.py").write_text(ENDED_AT_ONCE, encoding="utf-8")
+    with on_screen(terminal, "top", PYTHONPATH=str(terminal.folder)) as screen:
+        # then
+        assert screen.wait() == 0
         await eventually(lambda: screen.is_as_before)
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.cli.conftest import SHOP
@@ -43,6 +44,12 @@ async def keep_sending(server: Running, number: signal.Signals) -> None:
         return server.status() is not None
 
     await eventually(has_ended, DEADLINE_S)
+
+
+def spare_of(server: Running) -> psutil.Process | None:
+    """The younger of two children, which waits for a change; None until there is one."""
+    children = sorted(server.family()[1:], key=lambda process: process.create_time())
+    return children[1] if len(children) == 2 else None
 
 
 def state(terminal: Terminal, job_id: str) -> str:
@@ -227,6 +234,14 @@ async def test_changed_code_is_run_and_broken_code_is_survived(terminal: Termina
         source.write_text(SHOP.replace("sent", "shipped"), encoding="utf-8")
         await has_said(worker, "serves jobs", times=2)
         assert terminal.run(*order).stdout.endswith('"shipped 1"\n')
+
+        # and when the child that stands by was killed meanwhile, another takes its place
+        spare = await eventually(lambda: spare_of(worker), DEADLINE_S)
+        spare.kill()
+        await eventually(lambda: not spare.is_running(), DEADLINE_S)
+        source.write_text(SHOP.replace("sent", "flown"), encoding="utf-8")
+        await has_said(worker, "serves jobs", times=3)
+        assert terminal.run(*order).stdout.endswith('"flown 1"\n')
         family = worker.family()
         worker.press_ctrl_c()
         assert worker.wait() == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from handlers.webhooks.delivery import Delivered, Refused, Resolver, Unreachable, WebhookDelivery
+from handlers.outside.connection import Resolver
+from handlers.webhooks.delivery import Delivered, Refused, Unreachable, WebhookDelivery
 from tests.handlers.support.certificates import new_authority
 from tests.handlers.support.receiver import receiving
 

@@ -22,7 +22,7 @@ ROOT: Final = Path(__file__).parents[2]
 DOCUMENT: Final = ROOT / "docs" / "security.md"
 
 # Whoever runs handlers, and whoever shows and acts: what both build on, and a room of each one's own.
-_NOBODYS: Final = ("bench", "cli", "embedded.py", "leash.py", "binary.py", "locating.py")
+_NOBODYS: Final = ("bench", "cli", "embedded.py", "leash.py", "binary.py", "groups.py", "testing")
 ROLES: Final = {
     "worker": ("inspector", "doctor"),
     "board": ("worker", "outbox", "doctor"),

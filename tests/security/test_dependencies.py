@@ -17,11 +17,12 @@ from tests.security.source import PACKAGES, ROOT, sources
 
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DOCUMENT: Final = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
-AT_RUN_TIME: Final = ("embedded", "postgres")
+AT_RUN_TIME: Final = ("embedded", "postgres", "images", "s3", "otel", "prometheus")
 """The extras that a service may install; the others are for working on the project."""
-COMES_WITH: Final = {"pydantic_core": "pydantic"}
+COMES_WITH: Final = {"pydantic_core": "pydantic", "opentelemetry": "opentelemetry-sdk"}
 """Modules of a distribution that a declared one pins exactly."""
-IN_ENVIRONMENTS_OF_THEIR_OWN: Final = "jobqueue/bench/peers/"
+NOT_OF_A_SERVICE: Final = ("jobqueue/bench/peers/", "jobqueue/testing/plugin.py", "jobqueue/testing/asyncio_plugin.py")
+"""Programs in environments of their own, and what only pytest imports."""
 PERMISSIVE: Final = re.compile(
     r"(\b(MIT|BSD|Apache|ISC|PSF|Python Software Foundation|Unlicense|Zlib|0BSD)\b|^MIT|3-Clause|2-Clause)",
     re.IGNORECASE,
@@ -41,7 +42,7 @@ NAMES: Final = sorted({requirement.name for requirement in declared()})
 def imported() -> Iterator[tuple[str, str]]:
     """Each module from elsewhere, by its first name, and where it is imported."""
     for source in sources():
-        if source.name.startswith(IN_ENVIRONMENTS_OF_THEIR_OWN):
+        if source.name.startswith(NOT_OF_A_SERVICE):
             continue
         for node in ast.walk(source.tree):
             match node:

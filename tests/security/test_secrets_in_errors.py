@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from handlers.webhooks.address import parse_url
+from handlers.outside.address import parse_url
 from handlers.webhooks.delivery import Refused, WebhookDelivery
 from handlers.webhooks.signing import load_signing_key, secret_bytes
 from jobqueue import App, InvalidPayload, JobContext, JobqueueError, Registry, Settings, make_job

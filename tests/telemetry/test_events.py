@@ -120,3 +120,50 @@ def test_an_error_of_a_listener_aside_is_logged_and_the_next_event_comes(caplog:
 
     assert heard == ["redis.lost"] * 2
     assert caplog.text.count("ValueError: broken") == 2
+
+
+def test_a_listener_that_is_stuck_as_it_is_closed_keeps_nothing_from_those_that_come_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The end that was meant for its thread ended the next one, and what came then was lost without a word."""
+    go_on, late = threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    def listen(event: Event) -> None:
+        if event.name == "redis.lost":
+            go_on.wait(10)
+            late.set()
+        heard.append(event.name)
+
+    aside = Aside(listen)
+    aside(Event("redis.lost"))
+    aside.close(0.05)
+    assert "does not return" in caplog.text
+
+    aside(Event("job.failed"))
+    aside.close()
+    assert heard == ["job.failed"]
+
+    go_on.set()
+    assert late.wait(10)
+
+
+def test_a_thread_that_was_left_behind_with_a_full_queue_takes_it_and_ends() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    threads: set[threading.Thread] = set()
+
+    def listen(event: Event) -> None:
+        threads.add(threading.current_thread())
+        begun.set()
+        go_on.wait(10)
+
+    aside = Aside(listen, most=1)
+    aside(Event("redis.lost"))
+    assert begun.wait(10)
+    aside(Event("redis.lost"))
+    aside.close(0.05)
+
+    go_on.set()
+    [thread] = threads
+    thread.join(10)
+    assert not thread.is_alive()

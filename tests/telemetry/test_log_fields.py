@@ -80,3 +80,13 @@ async def test_a_service_s_own_structlog_gets_the_scope_of_the_job(settings: Mak
 
     line = json.loads(stream.getvalue())
     assert line == {"event": "packing", "boxes": 3, "scope": "[worker][pack:o-7]", "handler": "pack", "job_id": "o-7"}
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["json", "terminal"])
+def test_a_line_whose_own_field_has_the_name_of_ours_is_written_as_it_is(stream: io.StringIO) -> None:
+    configure_logging(stream)
+
+    logging.getLogger("shop").info("packed", extra={"job_fields": "three boxes"})
+
+    assert "packed" in stream.getvalue()
+    assert "three boxes" in stream.getvalue()

@@ -6,13 +6,24 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import NoReturn
 
 import pytest
-from opentelemetry import baggage, context
+from opentelemetry import baggage, context, propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from typing_extensions import override
 
 from jobqueue import JobContext, flow, make_job
 from jobqueue.otel import MAX_CARRIED, instrument
@@ -119,6 +130,44 @@ async def test_baggage_that_is_too_much_stays_behind_and_the_trace_goes_on(setti
 
         carried = json.loads((await here.site.job(job.job_id)).options["tm"])
         assert carried.keys() == {"traceparent"}
+
+
+class JaegerLike(TextMapPropagator):
+    """Another form of context than W3C's: each piece of baggage is a field of its own, which nothing bounds."""
+
+    @property
+    @override
+    def fields(self) -> set[str]:
+        return {"uber-trace-id"}
+
+    @override
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        span = trace.get_current_span(context).get_span_context()
+        setter.set(carrier, "uber-trace-id", f"{span.trace_id:032x}:{span.span_id:016x}:0:1")
+        for name, value in baggage.get_all(context).items():
+            setter.set(carrier, f"uberctx-{name}", str(value))
+
+    @override
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        raise NotImplementedError("nothing is read here")
+
+
+async def test_a_context_of_another_form_than_w3c_loses_no_more_than_its_baggage(
+    settings: MakeSettings, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(propagate.set_global_textmap, propagate.get_global_textmap()))
+    propagate.set_global_textmap(JaegerLike())
+    async with traced(settings(), handler) as here:
+        token = context.attach(baggage.set_baggage("shop", "y" * MAX_CARRIED))
+        job = await here.site.app.enqueue_job(handler, "", delay_ms=60_000)
+        context.detach(token)
+
+        carried = json.loads((await here.site.job(job.job_id)).options["tm"])
+        assert carried.keys() == {"uber-trace-id"}
 
 
 async def test_a_payload_is_in_no_span(settings: MakeSettings) -> None:

@@ -38,10 +38,11 @@ async def watch(app: App) -> None:
     console = Console(highlight=False)
     live = Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
     async with app:
-        with Keyboard() as keyboard, live:
-            screen = Screen(app, keyboard, live)
-            with screen.on_signals():
-                await screen.run()
+        keyboard = Keyboard()
+        screen = Screen(app, keyboard, live)
+        # The signals first: one that came while the terminal is another one would leave it so.
+        with screen.on_signals(), keyboard, live:
+            await screen.run()
 
 
 class Screen:

@@ -169,6 +169,29 @@ async def test_a_folder_goes_with_its_last_object(folder: FileStore, files_folde
     assert list(files_folder.iterdir()) == []
 
 
+async def test_all_that_leads_to_an_object_is_on_the_disk_when_it_is_written(
+    folder: FileStore, files_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut the row was there, and the folder that was made for its object had no name."""
+    synced: set[Path] = set()
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").resolve())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    way = {files_folder / "variants" / "src", files_folder / "variants", files_folder}
+
+    await folder.write("variants/src/one", b"1", "text/plain")
+    assert way | {files_folder.parent} <= synced
+
+    synced.clear()
+    await folder.write("variants/src/two", b"2", "text/plain")
+    assert way <= synced  # somebody else may have made them, and not yet synced them
+    assert files_folder.parent not in synced
+
+
 async def test_writers_and_deleters_in_one_folder_do_not_disturb_each_other(folder: FileStore) -> None:
     """Who deletes the last object takes the folder away, in which another is about to write."""
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import select
 
 from handlers.models import Profile, Session, User
+from handlers.outside.connection import Resolver, resolve
 from handlers.users.proof_site import ProofSites
-from handlers.webhooks.delivery import Resolver, resolve
 from jobqueue.database import Database, new_id
 from tests.handlers.support.receiver import Reaction, answer
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from handlers.outside.connection import Resolver
 from handlers.users.proof import MAX_BYTES, TOO_LARGE, Found, Missing, OutOfReach, Reading, why_not
 from handlers.users.proof_folder import NO_PROOF
 from handlers.users.proof_reader import ProofReader, open_proof_reader
-from handlers.webhooks.delivery import Resolver
 from jobqueue import SettingsError
 from tests.conftest import MakeSettings
 from tests.handlers.support.receiver import Reaction, answer, babble, close, drip_body, flood, hang

@@ -1,4 +1,4 @@
-"""Address: which URLs a webhook may have, and which IP addresses it may be carried to."""
+"""Address: which URLs and which IP addresses may be called that somebody else has given."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 import httpx
 
-from handlers.webhooks.errors import InvalidSubscription
-from handlers.webhooks.models import MAX_URL
+from handlers.outside.errors import InvalidUrl
+
+MAX_URL = 2048
 
 # The tables are written out, since the `is_global` of Python's ipaddress differs between its patch releases.
 # Source: IANA's special-purpose address registries, RFC 6890.
@@ -46,7 +47,7 @@ _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 
 
 def forbidden_because(address: str) -> str | None:
-    """What kind of address it is, where webhooks must not reach it; None where it is public.
+    """What kind of address it is, where it must not be reached; None where it is public.
 
     Shape: an IP address as text, a scope ("%eth0") allowed. What is no IP address is forbidden as well.
     """
@@ -68,23 +69,25 @@ def _forbidden_v6(ip: IPv6Address) -> str | None:
 
 
 def parse_url(text: str, *, allow_private: bool) -> httpx.URL:
-    """The URL of a receiver, checked as far as it can be without asking the name service.
+    """A URL, checked as far as it can be without asking the name service.
 
     `allow_private` (a local environment) relaxes the host and lets http pass; it never relaxes the rest.
-    Raises: InvalidSubscription, naming the field `url`.
+    Raises: InvalidUrl.
     """
     if len(text) > MAX_URL:
-        raise _wrong(f"is {len(text)} characters long; at most {MAX_URL}")
+        raise InvalidUrl(f"is {len(text)} characters long; at most {MAX_URL}")
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
         # Neither repeats the URL: where it cannot be read, a password may be anywhere in it.
-        raise _wrong("is not a URL like https://example.com/hook: its host, its port or a character is wrong") from None
+        raise InvalidUrl(
+            "is not a URL like https://example.com/hook: its host, its port or a character is wrong"
+        ) from None
     _check_scheme(url, allow_private)
     if url.userinfo or "@" in text.partition("://")[2].partition("/")[0]:
-        raise _wrong("must not carry a user name or a password")
+        raise InvalidUrl("must not carry a user name or a password")
     if url.port is not None and not 1 <= url.port <= 65_535:
-        raise _wrong(f"port {url.port} is not from 1 to 65535")
+        raise InvalidUrl(f"port {url.port} is not from 1 to 65535")
     host = host_of(url)
     _check_host(host)
     if not allow_private:
@@ -100,29 +103,29 @@ def host_of(url: httpx.URL) -> str:
 def _check_scheme(url: httpx.URL, allow_private: bool) -> None:
     allowed = ("https", "http") if allow_private else ("https",)
     if url.scheme not in allowed:
-        raise _wrong(f"must begin with {' or '.join(f'{scheme}://' for scheme in allowed)}, not {url.scheme!r}")
+        raise InvalidUrl(f"must begin with {' or '.join(f'{scheme}://' for scheme in allowed)}, not {url.scheme!r}")
 
 
 def _check_host(host: str) -> None:
     if not host:
-        raise _wrong("has no host")
+        raise InvalidUrl("has no host")
     if ":" in host and "%" not in host:
         return  # An IPv6 address: httpx has parsed it.
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise _wrong(f"{host!r} is not a host name")
+        raise InvalidUrl(f"{host!r} is not a host name")
     # Resolvers read 127.1, 0x7f000001 and 2130706433 as 127.0.0.1: a number has one spelling here.
     if _NUMBER.fullmatch(labels[-1]) and not _is_ip(host):
-        raise _wrong(f"{host!r} is not a host name; an IPv4 address has four decimal numbers")
+        raise InvalidUrl(f"{host!r} is not a host name; an IPv4 address has four decimal numbers")
 
 
 def _check_public(host: str) -> None:
     if _is_ip(host):
         kind = forbidden_because(host)
         if kind is not None:
-            raise _wrong(f"{host} is {kind}; only public addresses are called")
+            raise InvalidUrl(f"{host} is {kind}; only public addresses are called")
     elif "." not in host or any(host == name or host.endswith(f".{name}") for name in PRIVATE_SUFFIXES):
-        raise _wrong(f"{host!r} is not a public name")
+        raise InvalidUrl(f"{host!r} is not a public name")
 
 
 def _is_ip(host: str) -> bool:
@@ -131,7 +134,3 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _wrong(problem: str) -> InvalidSubscription:
-    return InvalidSubscription("url", problem)
