@@ -18,6 +18,8 @@ from jobqueue.inspector import Actor, Bulk, Inspector
 from tests.cli.terminal import Terminal
 from tests.conftest import MakeSettings
 
+A_MINUTE_MS = 60_000
+
 
 @make_job
 async def work(ctx: JobContext) -> None: ...
@@ -86,7 +88,7 @@ async def test_what_fails_while_a_cleaning_goes_on_stays(app: App) -> None:
     async def out_of_time(passed_ms: int) -> Bulk:
         nonlocal rounds
         rounds += 1
-        bulk = await clean(passed_ms)
+        bulk = await clean(passed_ms + A_MINUTE_MS if passed_ms else 0)  # as if each round took that long
         await app.enqueue_job(work, job_id=f"young-{rounds}")
         await app.control.cancel(f"young-{rounds}", NO_REASON, "jobs")
         return replace(bulk, complete=rounds == 5)

@@ -101,7 +101,7 @@ async def test_a_job_that_waits_for_its_children_ends_in_the_same_drain(jobs: Jo
 
 
 async def test_a_parent_that_snoozes_is_not_hurried_and_nobody_with_it(jobs: Jobs) -> None:
-    """The drain moved the clock for parents that the worker had put off for a moment, and what was due by then ran too."""
+    """The drain moved the clock for parents that a worker had put off for a moment, and what was due by then ran."""
     before = jobs.clock.now()
     await enqueue_job(undecided)
     await enqueue_job(send_mail, order("2"), delay_ms=40)
