@@ -75,6 +75,7 @@ def test_the_wheel_says_what_the_project_says(metadata: Message, wheel: zipfile.
     assert "# jobqueue" in metadata.get_payload()
     assert wheel.read(f"{INFO}/entry_points.txt").decode().split() == [
         *("[console_scripts]", "jobqueue", "=", "jobqueue.cli:main"),
+        *("[pytest11]", "jobqueue", "=", "pytest_jobqueue"),
     ]
     assert b"Root-Is-Purelib: true\nTag: py3-none-any" in wheel.read(f"{INFO}/WHEEL")
 
