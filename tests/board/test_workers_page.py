@@ -60,8 +60,9 @@ async def test_a_worker_is_shown_with_what_it_runs_and_cancel_stops_that(client:
     async with Worker(app, name="the-worker"):
 
         async def running() -> httpx.Response | None:
+            """With its job and, written by a loop of its own, the record that tells of the worker."""
             answer = await client.get(PAGE)
-            return answer if "takes_long" in words_of(answer) else None
+            return answer if all(word in words_of(answer) for word in ("takes_long", "Python")) else None
 
         answer = await eventually(running)
         words = words_of(answer)

@@ -10,6 +10,7 @@ NOT_RUN: Final[dict[tuple[str, str], str]] = {
     ("README.md", "jobqueue bench *"): _MINUTES,
     ("README.md", "scripts/test"): "is this suite",
     ("docs/cli.md", "jobqueue doctor --fix"): "asks a person, about what a crash has left behind",
+    ("docs/channel.md", "python -m handlers.channel"): "tests/handlers/channel/test_command.py runs it",
     ("docs/cluster.md", "python -m scripts.cluster_speed --rounds 5 --jobs 20000"): _MINUTES,
     ("docs/reliability.md", "scripts/chaos/run *"): _MINUTES,
 }

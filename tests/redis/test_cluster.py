@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from jobqueue import App, JobContext, Registry, make_job, make_singleton_job, make_superseding_job
 from jobqueue.errors import RedisReplyError, RedisUnavailable, SettingsError
 from jobqueue.job import Enqueued
-from jobqueue.redis.client import Client
+from jobqueue.redis.client import Client, Timeouts
 from jobqueue.redis.connection import MAX_IN_FLIGHT
 from jobqueue.redis.locating import locator_for
 from jobqueue.redis.retry import is_passing, until_answered
@@ -46,7 +46,8 @@ def tag(prefix: str) -> str:
 
 @asynccontextmanager
 async def client_of(url: str, prefix: str) -> AsyncGenerator[Client]:
-    client = Client(locator_for(url, prefix))
+    """With time to connect while thousands of callers keep the event loop busy."""
+    client = Client(locator_for(url, prefix), timeouts=Timeouts(connect_s=10.0, call_s=20.0))
     try:
         yield client
     finally:
