@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import TracebackType
@@ -267,6 +267,21 @@ async def close_default_app() -> None:
     set_default_app(None)
     if app is not None:
         await app.close()
+
+
+@asynccontextmanager
+async def default_app_open() -> AsyncGenerator[App]:
+    """The default app for the length of the block. It is closed then, unless somebody has set it, whose it is.
+
+    Raises: as `default_app`.
+    """
+    is_of_somebody = _default.given
+    app = default_app()
+    try:
+        yield app
+    finally:
+        if not is_of_somebody:
+            await close_default_app()
 
 
 @overload

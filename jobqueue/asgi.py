@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from jobqueue.app import App, default_app, default_app_set
+from jobqueue.app import App, default_app_open, default_app_set
 from jobqueue.context import Resources
 from jobqueue.errors import JobqueueError
 from jobqueue.problems import problem_of
@@ -42,7 +42,9 @@ Lifespan: TypeAlias = Callable[[object], AbstractAsyncContextManager[Mapping[str
 
 
 def lifespan(app: App | None = None, *, worker: bool = False, resources: Resources | None = None) -> Lifespan:
-    """A lifespan that opens an App for the service, by default the one of the environment, and closes it at the end.
+    """A lifespan that opens an App for the service, by default that of the environment, and closes it at the end.
+
+    An App that somebody has set as the default is used, and left open.
 
     While it lasts the App is what the module-level functions use, and is in the state for `jobs`. With `worker` the
     service runs jobs, too; their handlers are handed `resources`, which whoever opened them closes after this, or else
@@ -56,12 +58,20 @@ def lifespan(app: App | None = None, *, worker: bool = False, resources: Resourc
 
     @asynccontextmanager
     async def opened(service: object) -> AsyncGenerator[Mapping[str, App]]:
-        async with app or default_app() as jobs_app:
-            with default_app_set(jobs_app):
-                async with _working(jobs_app, resources) if worker else nullcontext():
-                    yield {STATE: jobs_app}
+        async with (
+            default_app_open() if app is None else _as_default(app) as jobs_app,
+            _working(jobs_app, resources) if worker else nullcontext(),
+        ):
+            yield {STATE: jobs_app}
 
     return opened
+
+
+@asynccontextmanager
+async def _as_default(app: App) -> AsyncGenerator[App]:
+    async with app:
+        with default_app_set(app):
+            yield app
 
 
 @asynccontextmanager

@@ -39,9 +39,11 @@ async def node(node_process: SharedNode, redis_url: str, prefix: str) -> AsyncIt
     await peer.reset()
 
 
-async def _schedule(node: NodePeer, repeat: Mapping[str, JsonValue]) -> str:
+async def _schedule(
+    node: NodePeer, repeat: Mapping[str, JsonValue], template: Mapping[str, JsonValue] = TEMPLATE
+) -> str:
     """A scheduler whose first job is made to run now; returns that job's id."""
-    job_id = await node.upsert_scheduler("beat", repeat, TEMPLATE)
+    job_id = await node.upsert_scheduler("beat", repeat, template)
     assert job_id is not None
     if (await node.job(job_id)).state == "delayed":
         await node.promote(job_id)
@@ -105,6 +107,22 @@ async def test_a_nightly_job_keeps_its_hour_when_our_worker_runs_it_in_the_night
     [scheduler] = await node.schedulers()
     assert job_id.endswith(str(HALF_PAST_ONE))
     assert scheduler.next == ms("2036-11-03T01:30:00-05:00")
+
+
+async def test_each_slot_is_a_trace_of_its_own(node: NodePeer, settings: MakeSettings) -> None:
+    """A scheduler that a traced service of Node's had made kept the context of that one call for all its jobs."""
+    context: JsonValue = {"metadata": '{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'}
+    job_id = await _schedule(
+        node, {"every": HOUR_MS}, {"name": "echo", "data": {"n": 1}, "opts": {"telemetry": context}}
+    )
+    assert (await node.job(job_id)).opts["telemetry"] == context
+
+    async with working(settings(), echo):
+        await node.wait_for_event("completed", job_id)
+
+    _, options = await _pending(node, job_id)
+    assert options is not None
+    assert "telemetry" not in options
 
 
 async def test_a_scheduler_that_cannot_be_reckoned_does_not_keep_its_job_from_running(

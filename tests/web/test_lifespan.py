@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from jobqueue import App, JobContext, QueueVersionError, Registry, enqueue_job, make_job
+from jobqueue.app import default_app_set
 from jobqueue.asgi import STATE, lifespan
 from tests.conftest import MakeSettings
 from tests.support.eventually import eventually
@@ -61,6 +62,32 @@ async def test_a_service_ends_while_its_worker_still_waits_for_redis(
 
     async with lifespan(app, worker=True)(None):
         pass  # it does not hang: the time limit of the test would end it
+
+
+async def test_a_service_of_the_environment_may_begin_again_in_the_same_process(
+    settings: MakeSettings, redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does for each of a service's tests. The default App of the second was the closed one of the first."""
+    settings()
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("JOBS_PREFIX", prefix)
+    monkeypatch.setenv("JOBS_REGISTRY", f"{__name__}:REGISTRY")
+    service = lifespan()
+
+    for number in ("1", "2"):
+        async with service(None):
+            assert (await enqueue_job(work)).job_id == number
+
+
+async def test_a_service_uses_the_app_that_was_set_and_leaves_it_open(settings: MakeSettings) -> None:
+    """It is the kit's, in a test: what the test did after the service had ended found it closed."""
+    app = App(REGISTRY, settings())
+    with default_app_set(app):
+        async with lifespan()(None) as state:
+            assert state == {STATE: app}
+
+        assert (await enqueue_job(work)).job_id == "1"
+    await app.close()
 
 
 async def test_one_service_after_another_has_a_default_app_of_its_own(settings: MakeSettings) -> None:
