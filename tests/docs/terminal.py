@@ -92,7 +92,8 @@ class Terminal:
             if typed.server:
                 await self._start(typed)
             else:
-                await self._serve_behind()
+                if not typed.only_installs:
+                    await self._serve_behind()
                 await self._run(typed)
 
     async def _run(self, typed: Typed) -> None:

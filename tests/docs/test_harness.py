@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import traceback
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -93,6 +94,16 @@ async def test_a_command_that_does_something_else_than_is_shown_is_found(
 async def test_what_a_command_sets_is_there_for_the_next(desk_of: DeskOf, jobqueue: Path) -> None:
     async with Terminal(desk_of(PAGE), jobqueue) as terminal:
         await terminal.type(block("console", "$ a=b\n$ cat <<END\n> $a\nEND\n> b\n"))
+
+
+async def test_a_command_that_only_installs_has_no_worker_behind_it(desk_of: DeskOf, jobqueue: Path) -> None:
+    desk = desk_of(PAGE)
+    async with Terminal(desk, jobqueue) as terminal:
+        await terminal.type(block("console", "$ pip install jobqueue\n"))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", desk.port))
+        await terminal.type(block("console", "$ jobqueue queue list\n"))
+        socket.create_connection(("127.0.0.1", desk.port)).close()
 
 
 def test_a_command_goes_on_where_it_is_not_whole() -> None:

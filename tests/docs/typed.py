@@ -37,6 +37,11 @@ class Typed:
         return (found["command"] or found["script"] or found["other"]) if found else None
 
     @property
+    def only_installs(self) -> bool:
+        """It needs nothing behind it, which would leave its cron jobs in the page's database."""
+        return self.text.startswith("pip install ")
+
+    @property
     def shows_an_error(self) -> bool:
         return any(line.startswith("error:") for line in self.shown)
 

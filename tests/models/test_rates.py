@@ -49,10 +49,19 @@ class Rates(QueueMachine):
     def take_turns(self, late_ms: Sequence[int]) -> None:
         """Turn after turn comes, and is taken by a worker that is a little late, or a lot."""
         for by_ms in late_ms:
-            to_come = [turn_ms for turn_ms in self.promised.values() if turn_ms > self.clock.now_ms]
-            self.clock.now_ms = min(to_come, default=self.clock.now_ms) + by_ms
+            self.clock.now_ms = min(self._turns_to_come(), default=self.clock.now_ms) + by_ms
             for hand in self.hands * 3:
                 self.move(hand)
+
+    def pass_time(self) -> None:
+        """Turn by turn: who does not come to his turn for long is given another."""
+        if turns_ms := self._turns_to_come():
+            self.clock.now_ms = min(turns_ms)
+        else:
+            super().pass_time()
+
+    def _turns_to_come(self) -> list[int]:
+        return [turn_ms for turn_ms in self.promised.values() if turn_ms > self.clock.now_ms]
 
     def check_entry(self, told: Told, entry: Entry) -> None:
         """Who is put off has a turn to come, which is not further away than the line is long; it may move up later, and

@@ -81,6 +81,10 @@ class Watched(RuleBasedStateMachine):
     def check_drained(self) -> None:
         """Whether nothing is owed or left, when all is quiet."""
 
+    def pass_time(self) -> None:
+        """To when more can be done."""
+        self.clock.now_ms += _DAY_MS
+
     def rest(self) -> None:
         """What time does, when all is quiet."""
 
@@ -210,20 +214,32 @@ class Watched(RuleBasedStateMachine):
     def _drain(self) -> None:
         self.do(self.tools.pause(resume=True))
         for _ in range(4 * len(self.told) + 10):
-            self.clock.now_ms += _DAY_MS
+            self.pass_time()
             self.check_stalled()
             self.repair()
             self.rest()
-            for hand in self.hands * 3:
-                self.move(hand)
+            self._work_off()
             if self._is_quiet():
                 break
         left = {place: ids for place in UNFINISHED if (ids := self._owed(place))}
         assert not left, f"these never ended: {left}"
         self.check_drained()
 
+    def _work_off(self) -> None:
+        """All that can be done at this instant. A claim, an entry and an end are three moves, and no hand finds a job
+        more often than there are jobs.
+        """
+        for _ in range(3 * len(self.told) + 3):
+            for hand in self.hands:
+                self.move(hand)
+            if self._is_idle():
+                break
+
+    def _is_idle(self) -> bool:
+        return all(hand.holding is None for hand in self.hands)
+
     def _is_quiet(self) -> bool:
-        return not any(map(self._owed, UNFINISHED)) and all(hand.holding is None for hand in self.hands)
+        return not any(map(self._owed, UNFINISHED)) and self._is_idle()
 
     def _owed(self, place: str) -> list[str]:
         """An id without a job may stay in waiting-children: whoever lost the job took it out of our hands."""
