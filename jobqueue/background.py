@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from jobqueue.redis.retry import Pause, is_passing
 
 _log = logging.getLogger("jobqueue.background")
+
+FAREWELL_S: Final = 0.3
+"""So long what stops waits for Redis to take its last word; what Redis does not take ends by itself, or is lost."""
 
 
 class Periodic(ABC):
@@ -51,3 +56,26 @@ class Periodic(ABC):
                     return
                 pause.reset()
                 await asyncio.sleep(rest_s)
+
+
+class Together:
+    """What is stopped at one time: of those that wait for an answer none waits for another."""
+
+    def __init__(self) -> None:
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+
+    def add(self, stop: Callable[[], Awaitable[None]]) -> None:
+        self._stops.append(stop)
+
+    async def start(self, *loops: Periodic) -> None:
+        """Start them, and stop them with the others."""
+        for loop in loops:
+            self.add(loop.stop)
+            await loop.start()
+
+    async def stop(self) -> None:
+        """Returns when all have stopped. Raises: what one of them raises, then."""
+        ended = await asyncio.gather(*(stop() for stop in self._stops), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error

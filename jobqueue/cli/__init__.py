@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -67,6 +68,8 @@ def main() -> None:
         raise SystemExit(exit_code(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        gc.freeze()  # the process ends: what the interpreter collects at last takes 0.2 s, and frees nothing that stays
     raise SystemExit(status)
 
 

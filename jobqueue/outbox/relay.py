@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from jobqueue.background import Periodic
+from jobqueue.background import FAREWELL_S, Periodic
 from jobqueue.database import Database, telling_unavailable
 from jobqueue.errors import DatabaseUnavailable, InvalidOption, RedisError
 from jobqueue.outbox import overflow, reading, steps
@@ -30,7 +30,6 @@ _NO_ROOM_S: Final = 0.1
 _DATABASE_AWAY_S: Final = 5.0
 _STUCK_S: Final = 15.0
 """No turn takes so long, unless a connection to the database has gone silent."""
-_LEAVE_S: Final = 0.3
 _FLAGS_S: Final = 5.0
 
 
@@ -84,7 +83,7 @@ class Relay(Periodic):
         await super().stop()
         try:
             with suppress(RedisError, TimeoutError):
-                async with asyncio.timeout(_LEAVE_S):
+                async with asyncio.timeout(FAREWELL_S):
                     await self._lease.leave()
         finally:
             await self._rest_from_work()

@@ -298,14 +298,20 @@ class Connection(asyncio.Protocol):
 def pack(*args: Argument) -> bytes:
     """One command in Redis's protocol. Raises: ValueError where an argument cannot be encoded.
 
-    What was read as bytes that are not UTF-8 is sent back as those bytes.
+    What was read as bytes that are not UTF-8 is sent back as those bytes. Numbers are written out here: hiredis ends
+    the process where that fails, as it does for the handler of a signal that raises (a second Ctrl-C).
     """
+    args = tuple([arg if type(arg) is str or type(arg) is bytes else _written_out(arg) for arg in args])
     try:
         return _pack_command(args)
     except UnicodeEncodeError:
         return _pack_command(tuple(_as_bytes(arg) for arg in args))
     except TypeError as error:
         raise ValueError(f"{args[0]!r}: an argument cannot be sent to Redis: {error}") from error
+
+
+def _written_out(arg: Argument) -> Argument:
+    return repr(arg) if type(arg) is int or isinstance(arg, float) else arg
 
 
 def _as_bytes(arg: Argument) -> Argument:

@@ -12,7 +12,7 @@ from typing import Final
 from uuid import uuid4
 
 from jobqueue._version import __version__
-from jobqueue.background import Periodic
+from jobqueue.background import FAREWELL_S, Periodic
 from jobqueue.clock import now_ms
 from jobqueue.errors import JobqueueError
 from jobqueue.presence import GONE_MS, Presence
@@ -21,7 +21,6 @@ from jobqueue.settings import Settings
 
 BEAT_S: Final = 10.0
 _INDEX_KEEP_MS: Final = 3_600_000
-_LEAVE_S: Final = 0.3
 
 _log = logging.getLogger("jobqueue.worker")
 
@@ -73,7 +72,7 @@ class Heartbeat(Periodic):
         if not self._client.is_ready:
             return
         try:
-            async with asyncio.timeout(_LEAVE_S):
+            async with asyncio.timeout(FAREWELL_S):
                 await asyncio.gather(
                     self._client.call("DEL", self._keys.worker(self._started)),
                     self._client.call("SREM", self._keys.workers(), self._started),

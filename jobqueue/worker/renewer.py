@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from jobqueue import packing
+from jobqueue.background import FAREWELL_S
 from jobqueue.context import AbortReason
 from jobqueue.errors import RedisError
 from jobqueue.redis.client import Client, Timeouts
@@ -28,7 +29,6 @@ OnLost: TypeAlias = Callable[[AbortReason], None]
 SINGLETON_LOST: Final = AbortReason("lock_lost", "the singleton lock was lost")
 HEARTBEAT_MS: Final = 60_000
 _RETRY_S = 1.0
-_LAST_CALL_S = 0.3
 _TIMEOUTS = Timeouts(connect_s=_RETRY_S, call_s=2 * _RETRY_S)
 
 
@@ -66,7 +66,7 @@ class Renewer:
         """
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(_LAST_CALL_S)
+            self._thread.join(FAREWELL_S)
 
     def follow(self, active: ActiveJobs) -> None:
         """Renew the locks of whatever jobs are active there, from now on."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from jobqueue.app import App
-from jobqueue.background import Periodic
+from jobqueue.background import Periodic, Together
 from jobqueue.keys import QueueKeys
 from jobqueue.presence import Presence
 from jobqueue.queue import Queue
@@ -51,15 +51,10 @@ class ServedQueue:
         kept = (Heartbeat(queue, started, presence), StatisticsFlush(queue, executor.figures, started))
         return cls(queue, fetcher, executor, (*_background(app, queue, fetcher, executor, shared), *kept))
 
-    async def start(self) -> None:
-        for loop in self.background:
-            await loop.start()
+    async def start(self, beside: Together) -> None:
+        """What runs `beside` the jobs ends after them: until then a newer job may still supersede one."""
+        await beside.start(*self.background)
         await self.fetcher.start()
-
-    async def stop_background(self) -> None:
-        """What runs beside the jobs ends after them: until then a newer job may still supersede one."""
-        for loop in self.background:
-            await loop.stop()
 
 
 def _claimants(app: App, worker: str, started: str) -> list[Claimant]:

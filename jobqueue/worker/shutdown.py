@@ -15,7 +15,7 @@ from jobqueue.worker.served import ServedQueue
 _log = logging.getLogger("jobqueue.worker")
 
 _CANCEL_S = 0.2
-_RECORD_S = 0.4
+_RECORD_S = 0.2
 
 
 class Shutdown:

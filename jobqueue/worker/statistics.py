@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from jobqueue import statistics
-from jobqueue.background import Periodic
+from jobqueue.background import FAREWELL_S, Periodic
 from jobqueue.errors import JobqueueError, RedisReplyError
 from jobqueue.job import Job
 from jobqueue.packing import pack
@@ -21,8 +21,6 @@ from jobqueue.statistics import COMPLETED, FAILED, MAX_HANDLERS, OTHERS, RAN, RE
 from jobqueue.worker.outcomes import Cancelled, Completed, Failed, Missed, Outcome, Retried, Skipped, Superseded
 
 FLUSH_S: Final = 5.0
-LAST_FLUSH_S: Final = 0.3
-"""What the last flush may add to a stop: what Redis does not take in this time is lost."""
 MAX_SEALED: Final = 120
 _SEAL_AGAIN_S: Final = 60.0
 _HANDLERS_AT_ONCE: Final = 25  # Redis needs some 2 ms for them
@@ -127,7 +125,7 @@ class StatisticsFlush(Periodic):
         if not self._queue.client.is_ready:
             return
         try:
-            async with asyncio.timeout(LAST_FLUSH_S):
+            async with asyncio.timeout(FAREWELL_S):
                 await self.tick()
         except (JobqueueError, TimeoutError) as error:
             _log.info("the figures of the last seconds are lost: %s", error or "Redis does not answer")

@@ -9,10 +9,12 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from jobqueue.app import App
+from jobqueue.background import Together
 from jobqueue.context import Resources
 from jobqueue.cron.history import CronHistory
 from jobqueue.cron.sync import Sync
@@ -89,11 +91,14 @@ class Worker:
             served = [await ServedQueue.open(self.app, name, presence, shared, opened) for name in names]
             self.watchdog.start()
             opened.callback(self.watchdog.stop)
+            beside = Together()
+            opened.push_async_callback(beside.stop)
+            shared.renewer.start()
+            beside.add(partial(asyncio.to_thread, shared.renewer.stop))
             for queue in served:
-                opened.push_async_callback(queue.stop_background)
-                await queue.start()
-            await self._look_after_cron(served, database, opened)
-            await self._look_after_the_outbox(database, opened)
+                await queue.start(beside)
+            await self._look_after_cron(served, database, beside)
+            await self._look_after_the_outbox(database, beside)
             self._served, self._opened = tuple(served), opened.pop_all()
         self.app.events.emit(Event("worker.started", detail=self.name))
         _log.info("worker %s serves %s", self.name, ", ".join(self._queue_names))
@@ -150,20 +155,16 @@ class Worker:
                 task.cancel()
             await asyncio.gather(starting, stop_requested, return_exceptions=True)
 
-    async def _look_after_cron(self, served: Sequence[ServedQueue], database: Database, opened: AsyncExitStack) -> None:
+    async def _look_after_cron(self, served: Sequence[ServedQueue], database: Database, beside: Together) -> None:
         """In the background: neither a database that is away nor a table that is missing keeps jobs from running."""
         sync, queues = Sync(self.app, database), [one.queue for one in served]
         repairs = [SchedulerRepair(queue, sync) for queue in queues]
         histories = [CronHistory(self.app, queue, database) for queue in queues]
-        for loop in (CronSync(self.app, database, sync), *repairs, *histories):
-            opened.push_async_callback(loop.stop)
-            await loop.start()
+        await beside.start(CronSync(self.app, database, sync), *repairs, *histories)
 
-    async def _look_after_the_outbox(self, database: Database, opened: AsyncExitStack) -> None:
+    async def _look_after_the_outbox(self, database: Database, beside: Together) -> None:
         """In the background, as cron is. Queues of other services in the same table are served too."""
-        relay = Relay(database, self.app.settings, self.app.queue, self.app.queue_names(), self.name)
-        opened.push_async_callback(relay.stop)
-        await relay.start()
+        await beside.start(Relay(database, self.app.settings, self.app.queue, self.app.queue_names(), self.name))
 
     async def _open_resources(self, opened: AsyncExitStack) -> Resources:
         lifespan = self.app.registry.lifespan
@@ -176,8 +177,6 @@ class Worker:
         root.addHandler(job_log)
         opened.callback(root.removeHandler, job_log)
         renewer = Renewer(self.app.locator, settings.worker_lock_ms)
-        renewer.start()
-        opened.push_async_callback(asyncio.to_thread, renewer.stop)
         opened.push_async_callback(self.processes.close)
         registry, enqueuer, flows = self.app.registry, self.app.enqueuer, self.app.flows
         reporter, stragglers, processes = self._reporter, self.stragglers, self.processes

@@ -1,7 +1,7 @@
 """The worker process under test: `python -m scripts.chaos.at_work`, told by its environment what to serve and where.
 
-Beside the lines of its handlers the ledger gets what only the worker knows: a result that was fenced off, and that it
-has heard that it is to stop.
+Beside the lines of its handlers the ledger gets what only the worker knows: a result that was fenced off, that it has
+heard that it is to stop, and that `Worker.run` has returned.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ async def main() -> None:
     async with App(load_registry(settings.jobs_registry), settings) as app:
         app.events.subscribe(note)
         await Worker(app).run()
+        ledger.write("returned", "", 0)
 
 
 if __name__ == "__main__":

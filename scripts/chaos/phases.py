@@ -36,6 +36,8 @@ class Stage:
 
     site: Ground
     command: Command
+    begins_at_byte: int
+    """Of the ledger."""
     jobs: list[str] = field(default_factory=list[str])
     redis_is_away: bool = False
 
@@ -140,7 +142,11 @@ class Stage:
         def is_there(entry: Entry) -> bool:
             return entry.what == what and entry.job_id in self.jobs
 
-        await self.site.until(lambda: any(map(is_there, self.site.ledger.entries())), WAIT_S, f"a job's {what}")
+        await self.site.until(lambda: any(map(is_there, self.entries())), WAIT_S, f"a job's {what}")
+
+    def entries(self) -> list[Entry]:
+        """What the runs of this round have said so far."""
+        return self.site.ledger.entries(self.begins_at_byte)
 
     async def _schedulers(self) -> list[str]:
         return [key for key in await self.site.all_keys() if key.startswith(("repeat", "job:cron"))]

@@ -74,7 +74,7 @@ def _judge(benches: Sequence[Seen], findings: Findings) -> None:
             setattr(every, one.name, getattr(every, one.name) + getattr(bench, one.name))
     findings.figures["jobs that were unfinished when their worker had ended"] = every.unfinished
     findings.figures["ended by a further signal after Worker.run had returned"] = every.after_run
-    findings.times("from the first signal to the exit", every.exits_s)
+    findings.times("from the first signal to the exit, or the return of Worker.run", every.exits_s)
     findings.times("from the next worker's start to the pick-up of what was left", every.heirs_s)
     findings.claim("nothing is lost", every.lost)
     findings.claim("the exit status is 0", every.statuses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import time
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 from jobqueue import App, Worker
 from scripts.chaos.crew import environment_of
 from scripts.chaos.ground import Ground, NeverQuiet
-from scripts.chaos.ledger import Run, runs
+from scripts.chaos.ledger import runs
 from scripts.chaos.phases import Phase, Stage, nobody
 from scripts.chaos.signalled import GRACE_MS, heirs
 from scripts.chaos.under_signal import MANNERS, Command, Manner, UnderSignal
@@ -37,6 +38,11 @@ class Told(NamedTuple):
         """Whether a further signal has ended the process, which came when `Worker.run` had given the signals back."""
         signals = MANNERS[self.manner]
         return self.command == "jobqueue.Worker" and -status in signals[1:] and not self.is_killed
+
+    @property
+    def is_own_program(self) -> bool:
+        """It ends when it likes: `asyncio.run` waits for each task, and the interpreter clears up."""
+        return self.command == "jobqueue.Worker"
 
     @property
     def keeps_locks(self) -> bool:
@@ -74,7 +80,7 @@ class Round:
     rows: int
 
     async def play(self) -> None:
-        stage = Stage(self.site, self.told.command)
+        stage = Stage(self.site, self.told.command, self.site.ledger.size)
         await stage.before(self.told.phase)
         async with nobody(self.told.phase, self.site) as instead:
             environment = environment_of(self.site.settings, self.site.ledger, self.site.registry_name) | instead
@@ -88,7 +94,7 @@ class Round:
                 self.seen.late.append(f"{self._name}: {error or 'does not end'}")
             finally:
                 await self._clear(one, stage)
-        await self._succeeded(stage)
+        await self._succeeded(stage, self._given_up_us(one))
 
     @property
     def _name(self) -> str:
@@ -103,9 +109,10 @@ class Round:
     async def _ended(self, one: UnderSignal, stage: Stage) -> None:
         ended = await one.exit()
         seen, told = self.seen, self.told
-        seen.exits_s.append(ended.took_s)
-        if ended.took_s > self._longest_s():
-            seen.late.append(f"{self._name}: {ended.took_s:.2f} s")
+        took_s = self._returned_s(one, stage) if told.is_own_program else ended.took_s
+        seen.exits_s.append(took_s)
+        if took_s > self._longest_s():
+            seen.late.append(f"{self._name}: {took_s:.2f} s")
         if told.may_end_by(ended.status):
             seen.after_run += 1
         elif ended.status and not (told.is_killed and ended.status == -signal.SIGKILL):
@@ -113,6 +120,18 @@ class Round:
         seen.orphans += [f"{self._name}: {left}" for left in await one.orphans(_ORPHAN_S if told.is_killed else 0.5)]
         if not told.keeps_locks:
             seen.held += [f"{self._name}: {held}" for held in await self._held()]
+
+    def _returned_s(self, one: UnderSignal, stage: Stage) -> float:
+        """How long after the first signal `Worker.run` had returned; 0 where the process ended before."""
+        returned_us = [entry.at_us for entry in stage.entries() if entry.what == "returned"]
+        return (returned_us[0] - one.signals_us[0]) / 1_000_000 if returned_us else 0.0
+
+    def _given_up_us(self, one: UnderSignal) -> float:
+        """From when on a run that cannot be stopped may be left to itself, and its job given to somebody else."""
+        if self.told.phase not in ("deaf", "thread"):
+            return math.inf
+        first_us, *urging_us = one.signals_us
+        return min([first_us + self.site.settings.worker_shutdown_ms * 1_000, *urging_us])
 
     def _longest_s(self) -> float:
         shutdown_s = self.site.settings.worker_shutdown_ms / 1000
@@ -129,7 +148,7 @@ class Round:
         await one.orphans(_ORPHAN_S)
         await stage.after()
 
-    async def _succeeded(self, stage: Stage) -> None:
+    async def _succeeded(self, stage: Stage, given_up_us: float) -> None:
         """The next worker does what is left."""
         site = self.site
         ended = await site.hashes(stage.jobs, "finishedOn")
@@ -146,7 +165,7 @@ class Round:
             finally:
                 worker.request_stop()
                 await worker.stop()
-        await self._judge(stage.jobs, left, began_ms)
+        await self._judge(stage, left, began_ms, given_up_us)
 
     async def _all_ended(self, jobs: list[str]) -> None:
         gives_up_at_s = time.monotonic() + 4 * self.site.settings.worker_lock_ms / 1000 + 5
@@ -166,23 +185,23 @@ class Round:
         except NeverQuiet as error:
             self.seen.cron.append(f"{self._name}: {error}")
 
-    async def _judge(self, jobs: list[str], left: list[str], began_ms: float) -> None:
-        found = await self.site.hashes(jobs, "processedOn", "failedReason")
+    async def _judge(self, stage: Stage, left: list[str], began_ms: float, given_up_us: float) -> None:
+        found = await self.site.hashes(stage.jobs, "processedOn", "failedReason")
         failed = [f"{self._name}: job {job_id}: {fields[1]}" for job_id, fields in found.items() if fields[1]]
         self.seen.lost += failed
         if not self.told.keeps_locks:
             took_s = [max(int(found[job_id][0] or 0) - began_ms, 0.0) / 1000 for job_id in left]
             self.seen.heirs_s += took_s
             self.seen.slow += [f"{self._name}: {one:.2f} s" for one in took_s if one > AT_ONCE_S + self.leeway_s]
-            self.seen.again += [f"{self._name}: {one}" for one in _again(runs(self.site.ledger.entries()), jobs)]
+            self.seen.again += [f"{self._name}: {one}" for one in _again(stage, given_up_us)]
 
 
-def _again(known: list[Run], jobs: list[str]) -> list[str]:
+def _again(stage: Stage, given_up_us: float) -> list[str]:
     """Jobs that ran again though a run before had come to its end, and nothing had kept that from being recorded."""
-    of_round, finished, found = set(jobs), set[str](), list[str]()
-    for run in known:
+    of_round, finished, found = set(stage.jobs), set[str](), list[str]()
+    for run in runs(stage.entries()):
         if run.job_id in of_round and run.job_id in finished:
             found.append(f"job {run.job_id} ran again, claim {run.claim}")
-        if run.how == "finished":
+        if run.how == "finished" and run.ended_us < given_up_us:
             finished.add(run.job_id)
     return found

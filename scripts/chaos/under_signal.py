@@ -9,11 +9,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from scripts.chaos.crew import PROJECT
+from scripts.chaos.ledger import clock_us
 
 Command: TypeAlias = Literal["jobqueue worker", "--processes 2", "jobqueue.Worker"]
 COMMANDS: Final[Mapping[Command, Sequence[str]]] = {
@@ -57,6 +58,8 @@ class UnderSignal:
     process: asyncio.subprocess.Process
     mark: str
     first_signal_s: float = 0.0
+    signals_us: list[int] = field(default_factory=list[int])
+    """By the ledger's clock."""
 
     @classmethod
     async def start(cls, command: Command, environment: Mapping[str, str], mark: str, log: Path) -> UnderSignal:
@@ -85,6 +88,7 @@ class UnderSignal:
     def send(self, signum: signal.Signals, *, to_all: bool = False) -> None:
         """Nothing where it is gone."""
         self.first_signal_s = self.first_signal_s or time.monotonic()
+        self.signals_us.append(clock_us())
         if not self.is_gone:
             with suppress(ProcessLookupError):  # it has ended, and the event loop has not heard of it yet
                 (os.killpg if to_all else os.kill)(self.process.pid, signum)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +21,26 @@ from tests.support.processes import free_port
 from tests.support.redis_server import HOST, RedisServer, running_redis
 
 TIMEOUT_S = 5.0
+INTERRUPTED = """
+import signal
+from jobqueue.redis.connection import pack
+
+class Interrupted(Exception): ...
+
+def interrupt(*_):
+    raise Interrupted
+
+signal.signal(signal.SIGALRM, interrupt)
+times = 0
+while times < 500:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
+        while True:
+            pack("ECHO", *range(200))
+    except Interrupted:
+        times += 1
+print(times, "times")
+"""
 
 
 @asynccontextmanager
@@ -113,6 +135,18 @@ async def test_an_argument_that_cannot_be_sent_disturbs_nobody(redis_url: str) -
             pack("ECHO", "\ud800")
 
         assert await waiting == "unharmed"
+
+
+def test_a_number_that_cannot_be_written_out_is_an_error_and_not_the_end_of_the_process() -> None:
+    """Measured with hiredis 3.5.0: pack_command(("A", 10**5000)) is a segmentation fault."""
+    with pytest.raises(ValueError, match="integer string conversion"):
+        pack("ECHO", 10**5000)
+
+
+def test_a_signal_handler_may_raise_while_a_command_is_packed() -> None:
+    """A second Ctrl-C raises KeyboardInterrupt wherever the program is. That was a segmentation fault, now and then."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, "500 times\n"), ended.stderr
 
 
 async def test_the_calls_of_one_turn_leave_in_one_write(own_redis: RedisServer) -> None:
