@@ -27,6 +27,12 @@ MAX_IN_FLIGHT: Final = 1_000
 _MAX_UNSENT_BYTES = 1 << 20
 """Of one turn of the loop; what waits longer is the transport's to bound."""
 
+_MAX_FED_BYTES = 1 << 20
+"""To one reader; the next takes its place once its answers are handed out. A reader keeps as much memory as it has ever
+held at once: hiredis frees it with the next answer, and often only after a kilobyte of them, which takes a connection
+at rest nearly a minute.
+"""
+
 _WATCH_S = 0.5
 
 _pack_command = cast(Callable[[tuple[Argument, ...]], bytes], hiredis.pack_command)  # its stub takes one argument only
@@ -59,7 +65,8 @@ class Connection(asyncio.Protocol):
         self.address = address
         self.client_id = 0
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", replyError=RedisReplyError)
+        self._reader = _new_reader()
+        self._fed_bytes = 0
         self._calls: deque[_Call] = deque()
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -157,6 +164,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
+        self._fed_bytes += len(data)
         if not self._handing_out:
             self._hand_out()
 
@@ -229,6 +237,9 @@ class Connection(asyncio.Protocol):
                 if reply is False:
                     return
                 callers -= self._deliver(reply)
+                if self._fed_bytes > _MAX_FED_BYTES and not self._reader.has_data():
+                    # Here and nowhere else: where `gets` has no answer, the reader may be in the middle of one.
+                    self._reader, self._fed_bytes = _new_reader(), 0
         except hiredis.ProtocolError as error:
             self.abort(f"the answer is not Redis protocol: {error}")
             return
@@ -293,6 +304,10 @@ class Connection(asyncio.Protocol):
             call.answer.set_exception(lost)
         else:
             call.answer.set_result([*call.replies, *repeat(lost, call.size - len(call.replies))])
+
+
+def _new_reader() -> hiredis.Reader:
+    return hiredis.Reader(encoding="utf-8", errors="surrogateescape", replyError=RedisReplyError)
 
 
 def pack(*args: Argument) -> bytes:

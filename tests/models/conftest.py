@@ -9,8 +9,14 @@ import pytest
 
 from jobqueue import Settings, clock
 from tests.conftest import MakeSettings, say_at_the_end
-from tests.models.stage import HandClock, Stage
+from tests.models.stage import IS_LONG, HandClock, Stage
 from tests.support.redis_server import RedisServer, running_redis
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The long form takes minutes."""
+    if IS_LONG:
+        item.add_marker(pytest.mark.timeout(0))
 
 
 @pytest.fixture(scope="session")
