@@ -192,7 +192,7 @@ async def test_a_job_that_has_not_begun_when_its_worker_stops_never_begins_and_g
             job = await site.app.enqueue_job(clean, "tenant")
             await asked.wait()
             stopping = asyncio.ensure_future(site.worker.stop())
-            await asyncio.wait({stopping}, timeout=0.5)  # it has told the jobs by then, and has not given them up
+            await asyncio.wait({stopping}, timeout=0.3)  # it has told the jobs by then, and has not given them up
             assert not stopping.done()
             proxy.speak_again()
             await asyncio.wait_for(stopping, STOPS_S)
