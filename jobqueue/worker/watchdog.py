@@ -59,9 +59,12 @@ class Watchdog:
         self._beat_timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
     def _watch(self) -> None:
+        """Where this thread could not look in time, whoever is at work by now need not be who blocked."""
+        looked_s = time.monotonic()
         while not self._stopping.wait(_BEAT_S):
-            beaten_s = self._beaten_s
-            if self.silence_s > self._patience_s and self._told_of_s != beaten_s:
+            beaten_s, last_s, looked_s = self._beaten_s, looked_s, time.monotonic()
+            looks_in_time = looked_s - last_s < self._patience_s
+            if looks_in_time and self.silence_s > self._patience_s and self._told_of_s != beaten_s:
                 self._told_of_s = beaten_s
                 self._tell()
 

@@ -95,6 +95,7 @@ class Worker:
             opened.push_async_callback(beside.stop)
             shared.renewer.start()
             beside.add(partial(asyncio.to_thread, shared.renewer.stop))
+            beside.add(self.processes.close)
             for queue in served:
                 await queue.start(beside)
             await self._look_after_cron(served, database, beside)
@@ -177,7 +178,6 @@ class Worker:
         root.addHandler(job_log)
         opened.callback(root.removeHandler, job_log)
         renewer = Renewer(self.app.locator, settings.worker_lock_ms)
-        opened.push_async_callback(self.processes.close)
         registry, enqueuer, flows = self.app.registry, self.app.enqueuer, self.app.flows
         reporter, stragglers, processes = self._reporter, self.stragglers, self.processes
         rows = StoredRows(database)

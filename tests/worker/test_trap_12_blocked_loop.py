@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
 import time
 
 import pytest
@@ -68,6 +69,42 @@ async def test_a_handler_that_lets_no_thread_run_is_named_when_it_is_over(
 
     assert len(told) == 5, "each silence is told once"
     assert all(f"keeps_the_interpreter:{job.job_id}" in line for line in told)
+
+
+async def test_who_is_at_work_when_threads_run_again_is_not_blamed_alone(
+    settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The watchdog woke up with all other threads, saw a long silence, and named whoever was at work by then."""
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def keeps_the_interpreter(ctx: JobContext) -> None:
+        goes_on.set()
+        for _ in range(4):
+            threading.Thread(target=_work, args=(1.8,), daemon=True).start()
+        ctypes.PyDLL(None).usleep(1_600_000)
+
+    async def works(ctx: JobContext) -> None:
+        waits.set()
+        await goes_on.wait()
+        goes_on.clear()
+        _work(0.2)
+
+    culprit, bystander = make_job(keeps_the_interpreter), make_job(works)
+    async with at_work(settings(worker_concurrency=2), culprit, bystander) as site:
+        for _ in range(4):  # which thread comes first is a matter of chance
+            await site.app.enqueue_job(bystander)
+            await waits.wait()
+            waits.clear()
+            job = await site.app.enqueue_job(culprit)
+            assert (await site.end_of(job.job_id, 20.0))[0] == "completed"
+            said = f"keeps_the_interpreter:{job.job_id}"
+            await eventually(lambda said=said: said in caplog.text)
+
+
+def _work(for_s: float) -> None:
+    ends_at_s = time.monotonic() + for_s
+    while time.monotonic() < ends_at_s:
+        sum(range(1_000))
 
 
 async def test_the_siblings_of_a_handler_that_blocks_the_loop_keep_their_locks_too(settings: MakeSettings) -> None:
