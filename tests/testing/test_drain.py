@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from jobqueue import JobContext, JobFailed, RedisUnavailable, Registry, enqueue_job, make_job
+from jobqueue import JobContext, JobFailed, RedisUnavailable, Registry, WaitForChildren, enqueue_job, make_job
 from jobqueue.events import Event
 from jobqueue.testing import DrainTimeout, Jobs, KitError
+from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.testing import shop
 from tests.testing.shop import hang, later, order, place_order, post, send_mail, sync_order, total, undecided
@@ -111,6 +112,31 @@ async def test_a_parent_that_snoozes_is_not_hurried_and_nobody_with_it(jobs: Job
     assert jobs.clock.now() == before
     assert [run.name for run in drained.completed] == ["sendMail"]
     assert sorted(job.name for job in await jobs.enqueued()) == ["sendMail", "undecided"]
+
+
+async def test_a_parent_that_began_to_wait_when_its_children_had_ended_goes_on_in_the_same_drain(
+    redis_url: str,
+) -> None:
+    """A worker puts such a parent off for a moment, and whether it comes to that is chance."""
+
+    @make_job(name="dawdle")
+    async def dawdle(ctx: JobContext) -> int:
+        if not await ctx.children():
+            await ctx.enqueue_child(send_mail, order("1"))
+            await eventually(ctx.children)
+            raise WaitForChildren
+        return len(await ctx.children())
+
+    registry = Registry([send_mail, dawdle])
+    async with Jobs(registry, redis_url=redis_url, resources=shop.resources()) as jobs:
+        await enqueue_job(dawdle)
+        drained = await jobs.drain()
+
+        assert sorted((run.name, run.result) for run in drained.completed) == [
+            ("dawdle", 1),
+            ("sendMail", "mail about 1"),
+        ]
+        assert await jobs.enqueued() == ()
 
 
 async def test_a_listener_hears_of_what_handlers_enqueue_in_a_drain(jobs: Jobs) -> None:
