@@ -30,6 +30,7 @@ class Watchdog:
         self._beaten_s = time.monotonic()
         self._told_of_s = 0.0
         """The last beat before the silence that was told last."""
+        self._guard = threading.Lock()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread = 0
@@ -53,34 +54,46 @@ class Watchdog:
             self._beat_timer.cancel()
 
     def _beat(self) -> None:
-        if self.silence_s > self._patience_s and self._told_of_s != self._beaten_s:
+        if self._is_to_tell(self._beaten_s):
             self._tell_afterwards()
         self._beaten_s = time.monotonic()
         self._beat_timer = asyncio.get_running_loop().call_later(_BEAT_S, self._beat)
 
     def _watch(self) -> None:
-        """Where this thread could not look in time, whoever is at work by now need not be who blocked."""
         looked_s = time.monotonic()
         while not self._stopping.wait(_BEAT_S):
-            beaten_s, last_s, looked_s = self._beaten_s, looked_s, time.monotonic()
-            looks_in_time = looked_s - last_s < self._patience_s
-            if looks_in_time and self.silence_s > self._patience_s and self._told_of_s != beaten_s:
-                self._told_of_s = beaten_s
-                self._tell()
+            last_s, looked_s = looked_s, time.monotonic()
+            if self._is_to_tell(self._beaten_s):
+                self._tell(in_time=looked_s - last_s < self._patience_s)
+
+    def _is_to_tell(self, beaten_s: float) -> bool:
+        """Whether the silence since a beat is a long one, and is told by nobody else. Concurrency: both threads ask."""
+        with self._guard:
+            if time.monotonic() - beaten_s <= self._patience_s or self._told_of_s == beaten_s:
+                return False
+            self._told_of_s = beaten_s
+            return True
 
     def _tell_afterwards(self) -> None:
-        """Whose turn it was cannot be known any more: one of those that are at work."""
-        names = sorted(task.get_name() for task in asyncio.all_tasks() if isinstance(task, JobTask))
-        culprits = ", ".join(names[:_MOST_NAMES]) or "unknown"
+        """Whose turn it was cannot be known any more."""
         _log.error(
-            "the event loop has been blocked for %.1f s, with every thread, by one of: %s", self.silence_s, culprits
+            "the event loop has been blocked for %.1f s, with every thread, by one of: %s",
+            self.silence_s,
+            self._at_work(),
         )
 
-    def _tell(self) -> None:
+    def _tell(self, *, in_time: bool) -> None:
+        """Where this thread could not look in time, whoever has his turn by now mostly is who blocked."""
         frame = _frames().get(self._loop_thread)
         task = asyncio.current_task(self._loop)
         culprit = task.get_name() if task is not None else "unknown"
+        if not in_time:
+            culprit += f" or, since no thread could look meanwhile, by another one of: {self._at_work()}"
         _log.error("the event loop has been blocked for %.1f s by %s:\n%s", self.silence_s, culprit, _stack(frame))
+
+    def _at_work(self) -> str:
+        names = sorted(task.get_name() for task in asyncio.all_tasks(self._loop) if isinstance(task, JobTask))
+        return ", ".join(names[:_MOST_NAMES]) or "unknown"
 
 
 def _stack(frame: FrameType | None) -> str:
