@@ -27,10 +27,10 @@ NAMED_S: Final = 2.0
 """The watchdog looks twice a second for a loop that has not turned for a second."""
 END_S: Final = 900.0
 _TOLD: Final = re.compile(
-    r"(?P<pid>\d+) the event loop has been blocked for [0-9.]+ s by (?P<job>\S+):\n(?P<stack>(?:  .*\n)*)"
+    r"(?P<pid>\d+) the event loop has been blocked for [0-9.]+ s by (?P<job>\S+)(?: or, .*)?:\n(?P<stack>(?:  .*\n)*)"
 )
-_TOLD_AFTERWARDS: Final = re.compile(
-    r"(?P<pid>\d+) the event loop has been .* s, with every thread, by one of: (?P<jobs>.*)"
+_TOLD_AMONG_OTHERS: Final = re.compile(
+    r"(?P<pid>\d+) the event loop has been blocked .* by (?:another )?one of: (?P<jobs>.*?):?\n"
 )
 
 
@@ -148,8 +148,8 @@ def _named(site: Ground, blocked: Sequence[Blocked]) -> Counter[str]:
     """Which of them the worker's log names, and of which it shows the line that blocks."""
     log = (site.folder / "workers.log").read_text(encoding="utf-8", errors="replace")
     told = {(match["job"], int(match["pid"])): match["stack"] for match in _TOLD.finditer(log)}
-    afterwards = {
-        (job, int(match["pid"])) for match in _TOLD_AFTERWARDS.finditer(log) for job in match["jobs"].split(", ")
+    among_others = {
+        (job, int(match["pid"])) for match in _TOLD_AMONG_OTHERS.finditer(log) for job in match["jobs"].split(", ")
     }
     found: Counter[str] = Counter()
     for one in blocked:
@@ -157,7 +157,7 @@ def _named(site: Ground, blocked: Sequence[Blocked]) -> Counter[str]:
         if stack is not None:
             found[one.block.key] += 1
             found[f"{one.block.key}: line"] += BLOCKS[one.block.manner].__name__ in stack
-        elif (f"{one.name}:{one.job_id}", one.runs[0].pid) in afterwards:
+        elif (f"{one.name}:{one.job_id}", one.runs[0].pid) in among_others:
             found[one.block.key] += 1
     return found
 
